@@ -1,0 +1,1 @@
+"""Berth on one machine: Postgres, bus, four services and a mail sandbox."""

@@ -1,0 +1,53 @@
+"""What every event has in common."""
+
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+__all__ = ["Address", "DomainName", "Event", "Identifier", "Timestamp", "Value", "event_types"]
+
+Identifier = UUID
+Timestamp = AwareDatetime
+#: A host or domain name in its A-label form, lower case, without a final dot.
+DomainName = Annotated[str, StringConstraints(min_length=1, max_length=253, to_lower=True)]
+#: An email address as the platform team gave it.
+Address = Annotated[str, StringConstraints(min_length=3, max_length=320), AfterValidator(str.strip)]
+
+_REGISTRY: Final[dict[tuple[str, int], type["Event"]]] = {}
+
+
+class Value(BaseModel):
+    """A part of an event: frozen; unknown fields of a newer producer are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+
+
+class Event(Value):
+    """A fact that was committed. The class name is the event type; a class is one version of it.
+
+    Subclasses name their `topic`, their schema `version` (default 1) and `key_field`: the field that holds the id of the
+    aggregate, which is the Kafka key, so that the events of one aggregate keep their order.
+    """
+
+    topic: ClassVar[str]
+    key_field: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the type, so that a record can be read back by its name and version."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if hasattr(cls, "topic"):  # the classes between Event and a type have none
+            _REGISTRY[cls.__name__, cls.version] = cls
+
+    @property
+    def aggregate_id(self) -> UUID:
+        """The id of the aggregate that the fact belongs to."""
+        value: UUID = getattr(self, self.key_field)
+        return value
+
+
+def event_types() -> dict[tuple[str, int], type[Event]]:
+    """Every known event class by (type, version)."""
+    return dict(_REGISTRY)

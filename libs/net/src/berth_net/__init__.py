@@ -1,0 +1,1 @@
+"""Resolution and vetting of hosts that users name."""

@@ -1,0 +1,1 @@
+"""Keeps subscriptions, and counts seats from the events."""

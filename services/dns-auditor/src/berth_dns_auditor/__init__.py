@@ -1,0 +1,1 @@
+"""Audits the DNS of mail domains: MX, SPF, DKIM, DMARC."""

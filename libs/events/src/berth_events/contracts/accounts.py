@@ -46,7 +46,7 @@ class MailServer(Value):
     mechanism: Literal["auto", "plain", "login"] = "auto"
 
 
-class AccountEvent(Event):
+class AccountEvent(Event, abstract=True):
     """An event of one account."""
 
     topic: ClassVar[str] = topics.ACCOUNTS

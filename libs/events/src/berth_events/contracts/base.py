@@ -35,10 +35,10 @@ class Event(Value):
     version: ClassVar[int] = 1
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Register the type, so that a record can be read back by its name and version."""
+    def __pydantic_init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+        """Register the type, unless it only carries fields for others, so that a record can be read back by its name."""
         super().__pydantic_init_subclass__(**kwargs)
-        if hasattr(cls, "topic"):  # the classes between Event and a type have none
+        if not abstract:
             _REGISTRY[cls.__name__, cls.version] = cls
 
     @property

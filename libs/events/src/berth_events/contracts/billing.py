@@ -26,7 +26,7 @@ class SeatCount(Value):
     spam_check: int = Field(ge=0)
 
 
-class BillingEvent(Event):
+class BillingEvent(Event, abstract=True):
     """An event of one organization's subscription."""
 
     topic: ClassVar[str] = topics.BILLING

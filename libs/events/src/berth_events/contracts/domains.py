@@ -91,7 +91,7 @@ class DomainRecord(Value):
     findings: tuple[Finding, ...] = ()
 
 
-class DomainEvent(Event):
+class DomainEvent(Event, abstract=True):
     """An event of one domain."""
 
     topic: ClassVar[str] = topics.DOMAINS

@@ -70,7 +70,7 @@ class Verification(Value):
     diagnosis: Diagnosis | None = Field(default=None, description="the first failure, the one to mend first")
 
 
-class VerificationEvent(Event):
+class VerificationEvent(Event, abstract=True):
     """An event about one account's verification; `credential_ref` names the version that was proven or refused."""
 
     topic: ClassVar[str] = topics.VERIFICATIONS
@@ -104,7 +104,7 @@ class AccountChecked(VerificationEvent):
     """A re-check that changed nothing."""
 
 
-class WorkspaceVerificationEvent(Event):
+class WorkspaceVerificationEvent(Event, abstract=True):
     """An event about an email workspace's credential."""
 
     topic: ClassVar[str] = topics.VERIFICATIONS

@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 
-class WorkspaceEvent(Event):
+class WorkspaceEvent(Event, abstract=True):
     """An event of one email workspace."""
 
     topic: ClassVar[str] = topics.WORKSPACES

@@ -34,10 +34,9 @@ class Event(Value):
     key_field: ClassVar[str]
     version: ClassVar[int] = 1
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         """Register the type, unless it only carries fields for others, so that a record can be read back by its name."""
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
         if not abstract:
             _REGISTRY[cls.__name__, cls.version] = cls
 

@@ -105,7 +105,9 @@ def from_binary(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes], valu
         attributes = {name: raw.decode() for name, raw in pairs}
         schema, _, version = attributes["ce_dataschema"].rpartition(":")
         if not schema.startswith(f"{SCHEMA_URN}:"):
-            raise InvalidRecord(f"ce_dataschema is {attributes['ce_dataschema']!r}, not {SCHEMA_URN}:TYPE:VERSION")
+            raise InvalidRecord(
+                f"ce_dataschema is {attributes['ce_dataschema']!r}, not {SCHEMA_URN}:TYPE:VERSION"
+            )
         data = read_event(attributes["ce_type"], int(version), value)
         if data is None:
             return None

@@ -13,7 +13,17 @@ from typing import NamedTuple, Protocol
 
 from berth_events.contracts import Headers
 
-__all__ = ["Bus", "BusError", "Consumer", "Message", "Partition", "Producer", "RebalanceListener", "Record", "RecordTooLarge"]
+__all__ = [
+    "Bus",
+    "BusError",
+    "Consumer",
+    "Message",
+    "Partition",
+    "Producer",
+    "RebalanceListener",
+    "Record",
+    "RecordTooLarge",
+]
 
 #: Largest value + headers of a message that every bus takes, in bytes (Kafka's max.message.bytes less its framing).
 MAX_MESSAGE_BYTES = 900_000

@@ -1,1 +1,24 @@
 """Resolution and vetting of hosts that users name."""
+
+from berth_net.addresses import Address, Network, is_routable
+from berth_net.guard import MAIL_PORTS, HostGuard, Policy, PortRefused, VettedHost
+from berth_net.hosts import HostRefused, canonical_name
+from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed, parse_nameserver
+
+__all__ = [
+    "MAIL_PORTS",
+    "Address",
+    "AddressResolver",
+    "DnsResolver",
+    "HostGuard",
+    "HostNotFound",
+    "HostRefused",
+    "LookupFailed",
+    "Network",
+    "Policy",
+    "PortRefused",
+    "VettedHost",
+    "canonical_name",
+    "is_routable",
+    "parse_nameserver",
+]

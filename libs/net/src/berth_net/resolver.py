@@ -1,0 +1,112 @@
+"""From a host name to its addresses."""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, Protocol
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from berth_net.addresses import Address
+
+__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "parse_nameserver"]
+
+_DNS_PORT: Final = 53
+
+
+class HostNotFound(LookupError):
+    """The host name does not exist, or has no address. Check its spelling."""
+
+
+class LookupFailed(LookupError):
+    """The name servers gave no answer: nothing is known about the host. Try again; if it lasts, check the resolver."""
+
+
+class AddressResolver(Protocol):
+    """Finds the addresses of a host."""
+
+    async def addresses(self, host: str) -> tuple[Address, ...]:
+        """Every address of the host, at least one.
+
+        Args:
+            host: a canonical host name (`berth_net.hosts.canonical_name`).
+
+        Raises:
+            HostNotFound: it has none.
+            LookupFailed: the question was not answered.
+        """
+        ...
+
+
+class DnsResolver:
+    """Asks name servers for A and AAAA at the same time. Search domains and /etc/hosts play no part."""
+
+    def __init__(self, nameservers: Sequence[str] = (), *, deadline: float = 5.0) -> None:
+        """Take the name servers.
+
+        Args:
+            nameservers: `address:port` each, tried in turn; none means those of /etc/resolv.conf.
+            deadline: seconds for one call of `addresses`, retries included.
+
+        Raises:
+            ValueError: a name server is not an address with a port.
+        """
+        self._deadline = deadline
+        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+        if nameservers:
+            self._resolver.nameservers = [
+                dns.nameserver.Do53Nameserver(*parse_nameserver(text)) for text in nameservers
+            ]
+
+    async def addresses(self, host: str) -> tuple[Address, ...]:
+        """Every A and AAAA address of the host, IPv4 first. See `AddressResolver.addresses`.
+
+        When only one of the two questions was answered, its addresses are taken: some servers fail on AAAA.
+        """
+        name = dns.name.from_text(host)
+        answers = await asyncio.gather(
+            self._ask(name, dns.rdatatype.A), self._ask(name, dns.rdatatype.AAAA), return_exceptions=True
+        )
+        found: list[Address] = []
+        unanswered: BaseException | None = None
+        for answer in answers:
+            if isinstance(answer, dns.resolver.NXDOMAIN):
+                continue
+            if isinstance(answer, dns.exception.DNSException):
+                unanswered = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found += answer
+        if found:
+            return tuple(found)
+        if unanswered is not None:
+            raise LookupFailed(f"The lookup of {host} failed: {type(unanswered).__name__}.") from unanswered
+        raise HostNotFound(f"The host {host} does not exist or has no address. Check its spelling.")
+
+    async def _ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> list[Address]:
+        answer = await self._resolver.resolve(
+            name, kind, lifetime=self._deadline, search=False, raise_on_no_answer=False
+        )
+        family = IPv4Address if kind == dns.rdatatype.A else IPv6Address
+        return [family(record.address) for record in answer.rrset or ()]
+
+
+def parse_nameserver(text: str) -> tuple[str, int]:
+    """Split `192.0.2.1:5353`, `[2001:db8::1]:5353` or an address alone (port 53).
+
+    Raises:
+        ValueError: the address or the port is malformed.
+    """
+    host, separator, port = text.strip().rpartition(":")
+    if not separator or (":" in host and not host.endswith("]")):
+        host, port = text.strip(), str(_DNS_PORT)
+    try:
+        return str(ip_address(host.strip("[]"))), int(port)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a name server. Write address:port, for example 127.0.0.1:5353.") from error

@@ -14,11 +14,11 @@ TOP = st.from_regex(r"[a-z]{2,12}", fullmatch=True)
 
 ODD_SPELLINGS_OF_ADDRESSES = [
     "127.1", "127.0.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "017700000001", "0", "00.0.0.0",
-    "127.0.0.0x1",     "①②⑦.⓪.⓪.①", "127。0。0。1", "127.0.0.1", "127.0.0.1\0.example.com", "127.0.0.1%00.example.com", "[::1]", "::1",
-    "::ffff:127.0.0.1", "127.0.0.1.", "256.256.256.256", "1.2.3.4.5", "example.com:143", "user@example.com", "a.b/c",
+    "127.0.0.0x1", "①②⑦.⓪.⓪.①", "127。0。0。1", "127.0.0.1", "127.0.0.1\0.example.com",
+    "127.0.0.1%00.example.com", "[::1]", "::1", "::ffff:127.0.0.1", "127.0.0.1.", "256.256.256.256", "1.2.3.4.5", "example.com:143", "user@example.com", "a.b/c",
     "http://example.com", "exa mple.com", " example.com", "example.com\n", "example..com", ".example.com",
-    "example.com..", "-a.example.com", "a-.example.com", "_dmarc.example.com", "", ".", "a" * 64 + ".com", "a" * 300 + ".com",
-    ".".join(["abc"] * 70), "ex\N{ZERO WIDTH JOINER}ample.com", "xn--.com.1", "*.example.com", "$(id).example.com",
+    "example.com..", "-a.example.com", "a-.example.com", "_dmarc.example.com", "", ".",
+    "a" * 64 + ".com", "a" * 300 + ".com", ".".join(["abc"] * 70), "ex\N{ZERO WIDTH JOINER}ample.com", "xn--.com.1", "*.example.com", "$(id).example.com",
     "\N{FULLWIDTH DIGIT ONE}27.1", "\ud800.com", "é" * 200 + ".com",
 ]  # fmt: skip
 

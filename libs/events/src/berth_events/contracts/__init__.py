@@ -37,7 +37,7 @@ from berth_events.contracts.domains import (
     SpfCheck,
     domain_id,
 )
-from berth_events.contracts.envelope import Envelope, Headers, InvalidRecord, from_binary, to_binary
+from berth_events.contracts.envelope import Envelope, Headers, InvalidRecord, UnknownEvent, from_binary, to_binary
 from berth_events.contracts.verifications import (
     AccountChecked,
     AccountConnected,
@@ -109,6 +109,7 @@ __all__ = [
     "SubscriptionActivated",
     "SubscriptionChanged",
     "SubscriptionEnded",
+    "UnknownEvent",
     "Value",
     "Verification",
     "VerificationEvent",

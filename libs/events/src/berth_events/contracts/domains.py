@@ -107,9 +107,7 @@ class DomainAudited(DomainEvent):
     audited_at: Timestamp
     duration_ms: float = Field(ge=0)
     record: DomainRecord
-    definite: DomainRecord = Field(
-        description="`record`, with each unknown check replaced by its last definite answer"
-    )
+    definite: DomainRecord = Field(description="`record`, with each unknown check replaced by its last definite answer")
 
 
 class DomainHealthChanged(DomainEvent):

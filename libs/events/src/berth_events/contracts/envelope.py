@@ -9,7 +9,7 @@ from uuid import UUID
 from berth_events.contracts.base import Event
 from berth_events.contracts.upcasting import read_event
 
-__all__ = ["Envelope", "InvalidRecord", "Headers", "from_binary", "sequence_text", "to_binary"]
+__all__ = ["Envelope", "Headers", "InvalidRecord", "UnknownEvent", "from_binary", "sequence_text", "to_binary"]
 
 Headers = tuple[tuple[str, bytes], ...]
 _SEQUENCE_DIGITS: Final = 20
@@ -61,6 +61,16 @@ class Envelope:
         return str(self.data.aggregate_id).encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownEvent:
+    """An event whose type or version is newer than this code: counted and skipped, never an error."""
+
+    type: str
+    version: int
+    stream_id: UUID
+    sequence: int
+
+
 def sequence_text(sequence: int) -> str:
     """CloudEvents `sequence`: compared lexicographically, hence padded with zeros."""
     return f"{sequence:0{_SEQUENCE_DIGITS}d}"
@@ -90,12 +100,11 @@ def to_binary(envelope: Envelope) -> tuple[Headers, bytes]:
     return headers, envelope.data.model_dump_json().encode()
 
 
-def from_binary(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes], value: bytes) -> Envelope | None:
+def from_binary(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes], value: bytes) -> Envelope | UnknownEvent:
     """Read a record back.
 
     Returns:
-        The envelope, its data upcast to the newest version; None when the type or version is newer than this code, which a
-        consumer counts and skips.
+        The envelope, its data upcast to the newest version; an UnknownEvent when the type or version is newer than this code.
 
     Raises:
         InvalidRecord: a header is missing or malformed, or the data violates the type's model.
@@ -105,12 +114,15 @@ def from_binary(headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes], valu
         attributes = {name: raw.decode() for name, raw in pairs}
         schema, _, version = attributes["ce_dataschema"].rpartition(":")
         if not schema.startswith(f"{SCHEMA_URN}:"):
-            raise InvalidRecord(
-                f"ce_dataschema is {attributes['ce_dataschema']!r}, not {SCHEMA_URN}:TYPE:VERSION"
-            )
+            raise InvalidRecord(f"ce_dataschema is {attributes['ce_dataschema']!r}, not {SCHEMA_URN}:TYPE:VERSION")
         data = read_event(attributes["ce_type"], int(version), value)
         if data is None:
-            return None
+            return UnknownEvent(
+                type=attributes["ce_type"],
+                version=int(version),
+                stream_id=UUID(attributes["ce_subject"]),
+                sequence=int(attributes["ce_sequence"]),
+            )
         return Envelope(
             event_id=UUID(attributes["ce_id"]),
             source=attributes["ce_source"],

@@ -1,12 +1,12 @@
 """Reading old versions of an event: pure functions from version N to N + 1, applied in a chain. Stored events never change."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from berth_events.contracts.base import Event, event_types
 
-__all__ = ["UPCASTERS", "Upcaster", "read_event"]
+__all__ = ["UPCASTERS", "Upcaster", "read_event", "read_event_data"]
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -18,7 +18,7 @@ def read_event(
     type_name: str,
     version: int,
     value: bytes,
-    upcasters: dict[tuple[str, int], Upcaster] = UPCASTERS,
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
 ) -> Event | None:
     """Validate an event's JSON, upcast to the newest version known.
 
@@ -29,11 +29,25 @@ def read_event(
         ValueError: the JSON violates the model of its version.
     """
     known = event_types()
-    if (type_name, version) in known and (type_name, version) not in upcasters:
+    if (type_name, version) in upcasters:
+        return read_event_data(type_name, version, json.loads(value), upcasters)
+    if (type_name, version) in known:
         return known[type_name, version].model_validate_json(value)
-    if (type_name, version) not in upcasters:
-        return None
-    data = json.loads(value)
+    return None
+
+
+def read_event_data(
+    type_name: str,
+    version: int,
+    data: dict[str, Any],
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+) -> Event:
+    """The same for data that is parsed already, as the event store holds it.
+
+    Raises:
+        KeyError: the type or version is not known.
+        ValueError: the data violates the model of its version.
+    """
     while (type_name, version) in upcasters:
         data, version = upcasters[type_name, version](data), version + 1
-    return known[type_name, version].model_validate_json(json.dumps(data))
+    return event_types()[type_name, version].model_validate_json(json.dumps(data))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ConcurrencyConflict", "Context", "EventStore", "EventTooLarge"]
 
 
-class ConcurrencyConflict(Exception):  # noqa: N818 - it is a conflict, and callers speak of it as such
+class ConcurrencyConflict(Exception):
     """Another command appended to the stream first. Roll back, read the stream again and decide again."""
 
 

@@ -1,0 +1,123 @@
+"""The command line that every service has: migrate, serve, parked, projections."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from pydantic import ValidationError
+
+from berth_events.runtime.clock import SystemClock
+from berth_events.runtime.database import open_pool
+from berth_events.runtime.migrations import MigrationChanged, NotMigrated
+from berth_events.runtime.parking import NothingParked, Parking
+from berth_events.runtime.rebuild import Rebuild
+from berth_events.runtime.service import Service, migrate_service, serve
+from berth_events.runtime.settings import ServiceSettings
+
+__all__ = ["run_command_line"]
+
+
+def run_command_line(service: Service, arguments: Sequence[str] | None = None) -> int:
+    """Run one command of a service; the exit status."""
+    options = _parser(service).parse_args(arguments)
+    try:
+        settings = service.settings()
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            print(f"{name}: {fault['msg']} (an environment variable)", file=sys.stderr)
+        return 2
+    try:
+        _loop_runner(_command(service, settings, options))
+    except (NotMigrated, MigrationChanged, NothingParked) as error:
+        print(f"{type(error).__doc__} [{error}]", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _loop_runner(main: "asyncio._CoroutineLike[None]") -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - absent on Windows
+    except ImportError:
+        asyncio.run(main)  # type: ignore[arg-type]
+    else:
+        uvloop.run(main)  # type: ignore[arg-type]
+
+
+def _parser(service: Service) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"berth-{service.name}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="bring the database to this version (as its owner: MIGRATE_DATABASE_URL)")
+    commands.add_parser("serve", help="run until SIGTERM")
+    parked = commands.add_parser("parked", help="events that could not be applied").add_subparsers(
+        dest="action", required=True
+    )
+    parked.add_parser("list", help="parked keys, oldest first")
+    for action, text in (
+        ("show", "the parked events of a key"),
+        ("replay", "apply the parked events of a key in order, then unblock it"),
+        ("discard", "drop the parked events of a key for good and unblock it"),
+    ):
+        one = parked.add_parser(action, help=text)
+        one.add_argument("consumer")
+        one.add_argument("topic")
+        one.add_argument("key")
+    if service.rebuildable:
+        projections = commands.add_parser("projections", help="read models").add_subparsers(
+            dest="action", required=True
+        )
+        rebuild = projections.add_parser("rebuild", help="fill new tables beside the old, then switch (as the owner)")
+        rebuild.add_argument("name", choices=[projection.name for projection in service.rebuildable])
+    return parser
+
+
+async def _command(service: Service, settings: ServiceSettings, options: argparse.Namespace) -> None:
+    if options.command == "serve":
+        await serve(service, settings)
+    elif options.command == "migrate":
+        for name in await migrate_service(service, settings.owner_database()):
+            print(f"applied {name}")
+    elif options.command == "parked":
+        await _parked(service, settings, options)
+    else:
+        await _rebuild(service, settings, options.name)
+
+
+async def _parked(service: Service, settings: ServiceSettings, options: argparse.Namespace) -> None:
+    parking = Parking(SystemClock())
+    async with service.build(settings) as parts, parts.pool.acquire() as connection, connection.transaction():
+        if options.action == "list":
+            for key in await parking.keys(connection):
+                print(json.dumps(asdict(key), default=str))
+            return
+        place = (options.consumer, options.topic, options.key)
+        if options.action == "show":
+            for event in await parking.show(connection, *place):
+                print(json.dumps(event))
+        elif options.action == "discard":
+            print(f"discarded {await parking.discard(connection, *place)} events")
+        else:
+            found = [p for p in parts.projections if options.consumer.startswith(p.name)]
+            if not found:
+                raise NothingParked(f"no consumer {options.consumer} in {service.name}")
+            projection = max(found, key=lambda p: len(p.name))
+            if (
+                projection.name != options.consumer
+            ):  # a version of a rebuildable projection: its tables are in its schema
+                await connection.execute("SELECT set_config('search_path', $1, true)", f"{options.consumer}, public")
+            print(f"replayed {await parking.replay(connection, projection, *place)} events")
+
+
+async def _rebuild(service: Service, settings: ServiceSettings, name: str) -> None:
+    projection = next(p for p in service.rebuildable if p.name == name)
+    pool = await open_pool(settings.owner_database(), application_name=f"berth-{service.name}-rebuild")
+    try:
+        async with service.build(settings) as parts:
+            clock = parts.clock
+            number = await Rebuild(pool, parts.bus, projection, Parking(clock), clock, service.role).run()
+        print(f"{name}: version {number} is active")
+    finally:
+        await pool.close()

@@ -1,0 +1,191 @@
+"""Parking by key: an event that cannot be applied, and every later event of its key, wait aside for an operator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from berth_events.contracts import Envelope, from_binary
+from berth_events.runtime import metrics
+from berth_events.runtime.bus import Record
+
+if TYPE_CHECKING:
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Connection
+    from berth_events.runtime.projector import Projection
+
+__all__ = ["NothingParked", "ParkedKey", "Parking"]
+
+
+class NothingParked(LookupError):
+    """Nothing is parked under this consumer, topic and key. `parked list` shows what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedKey:
+    """A key that waits, with the error of its first event."""
+
+    consumer: str
+    topic: str
+    key: str
+    error: str
+    events: int
+    parked_at: datetime
+
+
+class Parking:
+    """Parks, shows, replays and discards, always in the caller's transaction."""
+
+    def __init__(self, clock: "Clock") -> None:
+        self._clock = clock
+
+    async def parked_keys(
+        self, connection: "Connection", consumer: str, topic: str, keys: Sequence[bytes]
+    ) -> set[bytes]:
+        """Which of the keys are parked; their rows stay locked, so that no replay runs meanwhile."""
+        rows = await connection.fetch(
+            "SELECT key FROM parked_key WHERE consumer = $1 AND topic = $2 AND key = ANY($3::bytea[]) FOR SHARE",
+            consumer,
+            topic,
+            keys,
+        )
+        return {row["key"] for row in rows}
+
+    async def park(self, connection: "Connection", consumer: str, records: Sequence[Record], error: str) -> None:
+        """Put records of one topic aside, behind those of the same key that are there."""
+        now = self._clock.now()
+        for record in records:
+            place = record.partition
+            await connection.execute(
+                """INSERT INTO parked_key (consumer, topic, key, error, parked_at) VALUES ($1, $2, $3, $4, $5)
+                   ON CONFLICT DO NOTHING""",
+                consumer,
+                place.topic,
+                record.key,
+                error,
+                now,
+            )
+            await connection.execute(
+                """INSERT INTO parked_event (consumer, topic, partition, "offset", key, headers, value)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING""",
+                consumer,
+                place.topic,
+                place.number,
+                record.offset,
+                record.key,
+                [[name, raw.decode("utf-8", "replace")] for name, raw in record.headers],
+                record.value,
+            )
+        metrics.EVENTS_PARKED.labels(consumer).inc(len(records))
+
+    async def keys(self, connection: "Connection") -> list[ParkedKey]:
+        """Everything that is parked, oldest first."""
+        rows = await connection.fetch(
+            """SELECT consumer, topic, key, error, parked_at,
+                      (SELECT count(*) FROM parked_event e
+                        WHERE (e.consumer, e.topic, e.key) = (k.consumer, k.topic, k.key)) AS events
+                 FROM parked_key k ORDER BY parked_at"""
+        )
+        return [
+            ParkedKey(
+                row["consumer"],
+                row["topic"],
+                row["key"].decode("utf-8", "replace"),
+                row["error"],
+                row["events"],
+                row["parked_at"],
+            )
+            for row in rows
+        ]
+
+    async def show(self, connection: "Connection", consumer: str, topic: str, key: str) -> list[dict[str, Any]]:
+        """The parked events of a key, in order, as an operator reads them.
+
+        Raises:
+            NothingParked: the key is not parked.
+        """
+        return [
+            {
+                "partition": row["partition"],
+                "offset": row["offset"],
+                "headers": dict(row["headers"]),
+                "value": row["value"].decode("utf-8", "replace"),
+            }
+            for row in await self._events(connection, consumer, topic, key)
+        ]
+
+    async def replay(
+        self, connection: "Connection", projection: "Projection", consumer: str, topic: str, key: str
+    ) -> int:
+        """Apply the parked events of a key in order, then unblock it; all or nothing.
+
+        Returns:
+            How many were applied.
+
+        Raises:
+            NothingParked: the key is not parked.
+            Exception: what the projection raised; the key stays parked.
+        """
+        rows = await self._events(connection, consumer, topic, key)
+        for row in rows:
+            read = from_binary([(name, text.encode()) for name, text in row["headers"]], row["value"])
+            if isinstance(read, Envelope):
+                await projection.apply(connection, [read])
+        await self._unblock(connection, consumer, topic, key, rows)
+        return len(rows)
+
+    async def discard(self, connection: "Connection", consumer: str, topic: str, key: str) -> int:
+        """Drop the parked events of a key for good and unblock it; later events are applied again.
+
+        Returns:
+            How many were dropped.
+
+        Raises:
+            NothingParked: the key is not parked.
+        """
+        rows = await self._events(connection, consumer, topic, key)
+        await self._unblock(connection, consumer, topic, key, rows)
+        return len(rows)
+
+    async def _events(self, connection: "Connection", consumer: str, topic: str, key: str) -> list[Any]:
+        locked = await connection.fetchval(
+            "SELECT true FROM parked_key WHERE consumer = $1 AND topic = $2 AND key = $3 FOR UPDATE",
+            consumer,
+            topic,
+            key.encode(),
+        )
+        if not locked:
+            raise NothingParked(f"{consumer} {topic} {key}")
+        return await connection.fetch(
+            """SELECT partition, "offset", headers, value FROM parked_event
+                WHERE consumer = $1 AND topic = $2 AND key = $3 ORDER BY partition, "offset" """,
+            consumer,
+            topic,
+            key.encode(),
+        )
+
+    async def _unblock(
+        self, connection: "Connection", consumer: str, topic: str, key: str, rows: Sequence[Any]
+    ) -> None:
+        """Forget the rows, and count their events as passed, so that the next one of the stream is no gap."""
+        for row in rows:
+            headers = dict(row["headers"])
+            try:
+                stream_id, sequence = UUID(headers["ce_subject"]), int(headers["ce_sequence"])
+            except (KeyError, ValueError):  # what cannot be read has no place in the stream
+                continue
+            await connection.execute(
+                """INSERT INTO consumer_sequence (consumer, topic, stream_id, sequence) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (consumer, topic, stream_id)
+                   DO UPDATE SET sequence = greatest(consumer_sequence.sequence, excluded.sequence)""",
+                consumer,
+                topic,
+                stream_id,
+                sequence,
+            )
+        for statement in (
+            "DELETE FROM parked_event WHERE consumer = $1 AND topic = $2 AND key = $3",
+            "DELETE FROM parked_key WHERE consumer = $1 AND topic = $2 AND key = $3",
+        ):
+            await connection.execute(statement, consumer, topic, key.encode())

@@ -1,0 +1,187 @@
+"""Workers: claim leased work, do it outside any transaction, record the result in one that the lease guards."""
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+import asyncpg
+import structlog
+
+from berth_events.runtime import metrics
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
+from berth_events.runtime.store import ConcurrencyConflict, EventStore
+from berth_events.runtime.work import Job, LeaseLost, WorkQueue
+
+if TYPE_CHECKING:
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Connection, Pool
+
+__all__ = ["WorkHandler", "WorkerPool"]
+
+_POLL_S: Final = (0.02, 0.5)
+_MAX_CRASHES: Final = 8
+_CRASH_PAUSE_S: Final = (2.0, 300.0)
+_RECORD_TRIES: Final = 5
+
+_log = structlog.get_logger(__name__)
+R = TypeVar("R")
+
+
+class WorkHandler(Protocol[R]):
+    """What a service does with its work."""
+
+    async def perform(self, job: Job) -> R:
+        """Do it: network I/O, with deadlines, outside any transaction."""
+        ...
+
+    async def record(self, connection: "Connection", job: Job, result: R) -> None:
+        """Write the result: events, state, follow-up work. Runs in the finishing transaction; may run again on a conflict."""
+        ...
+
+
+class WorkerPool(Generic[R]):
+    """Runs up to `concurrency` jobs at once.
+
+    Args:
+        pool: the service's database.
+        queue: the work table.
+        handler: what to do.
+        store: whose relay is woken after a result.
+        clock: time.
+        concurrency: runs at once in this process.
+    """
+
+    def __init__(
+        self,
+        pool: "Pool",
+        queue: WorkQueue,
+        handler: WorkHandler[R],
+        store: EventStore,
+        clock: "Clock",
+        *,
+        concurrency: int,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._pool, self._queue, self._handler, self._store, self._clock = pool, queue, handler, store, clock
+        self._concurrency = concurrency
+        self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._finished = asyncio.Event()
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Claim and run until cancelled; then give back what is not finished (see `drain`)."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renew())
+            group.create_task(self._claim())
+
+    async def drain(self, seconds: float) -> None:
+        """After `run` was cancelled: let runs in flight finish for some seconds, then give their leases back."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        left = dict(self._running)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)
+        for job in left.values():
+            try:
+                async with self._pool.acquire() as connection:
+                    await self._queue.release(connection, job, run_at=self._clock.now())
+            except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+                _log.warning("work.not_released", kind=job.kind, key=str(job.key), error=str(error))
+
+    async def _claim(self) -> None:
+        pause = _POLL_S[0]
+        while True:
+            free = self._concurrency - len(self._running)
+            jobs: list[Job] = []
+            try:
+                if free:
+                    async with self._pool.acquire() as connection:
+                        jobs = await self._queue.claim(connection, free)
+                self.problem = None
+            except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+                self.problem = f"work: {type(error).__name__}"
+                _log.warning("work.claim_failed", error=str(error))
+            for job in jobs:
+                task = asyncio.create_task(self._run(job))
+                self._running[task] = job
+                task.add_done_callback(self._ended)
+            pause = _POLL_S[0] if jobs else min(pause * 2, _POLL_S[1])
+            self._finished.clear()
+            if not free:
+                await self._finished.wait()
+            else:
+                await self._clock.sleep(pause)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._finished.set()
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("work.lost", error=str(error), exc_info=error)
+
+    async def _run(self, job: Job) -> None:
+        structlog.contextvars.bind_contextvars(work_kind=job.kind, key=str(job.key))
+        began = self._clock.monotonic()
+        outcome = "done"
+        try:
+            result = await self._handler.perform(job)
+            await self._record(job, result)
+        except LeaseLost:
+            outcome = "lease_lost"
+            _log.warning("work.lease_lost")
+        except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+            outcome = "interrupted"
+            _log.warning("work.interrupted", error=str(error))
+            await self._give_back(job, f"{type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is logged and tried again
+            outcome = "crashed"
+            _log.exception("work.crashed", attempts=job.attempts)
+            await self._give_back(job, f"{type(error).__name__}")
+        finally:
+            metrics.WORK_DURATION.labels(job.kind, outcome).observe(self._clock.monotonic() - began)
+
+    async def _record(self, job: Job, result: R) -> None:
+        for attempt in range(1, _RECORD_TRIES + 1):
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    await self._queue.finish(connection, job)
+                    await self._handler.record(connection, job, result)
+            except ConcurrencyConflict:
+                if attempt == _RECORD_TRIES:
+                    raise
+            else:
+                self._store.notify()
+                return
+
+    async def _give_back(self, job: Job, error: str) -> None:
+        """After a failure that is not the destination's. If this fails too the lease runs out by itself."""
+        pause = min(_CRASH_PAUSE_S[0] ** job.attempts, _CRASH_PAUSE_S[1]) * self._rng.uniform(0.5, 1.5)
+        try:
+            async with self._pool.acquire() as connection:
+                if job.attempts >= _MAX_CRASHES:
+                    await self._queue.fail(connection, job, error)
+                else:
+                    run_at = self._clock.now() + timedelta(seconds=pause)
+                    await self._queue.release(connection, job, run_at=run_at, error=error)
+        except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as failure:
+            _log.warning("work.not_released", error=str(failure))
+
+    async def _renew(self) -> None:
+        every = self._queue.lease.total_seconds() / 3
+        while True:
+            await self._clock.sleep(every)
+            held = dict(self._running)
+            if not held:
+                continue
+            try:
+                async with self._pool.acquire() as connection:
+                    ours = await self._queue.renew(connection, list(held.values()))
+            except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+                _log.warning("work.renew_failed", error=str(error))
+                continue
+            for task, job in held.items():
+                if job.id not in ours and not task.done():
+                    task.cancel()

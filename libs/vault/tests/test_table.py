@@ -26,6 +26,8 @@ WRITER = VaultWriter(Sealer.from_text(PAIR.public_text))
 READER = VaultReader(Opener.from_text(PAIR.private_text))
 CREDENTIAL = Credential({"imap_password": "pässwörd 🔑", "smtp_password": "x" * 2000})
 
+LOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
 Connection = asyncpg.Connection
 
 
@@ -164,10 +166,8 @@ async def test_roles_are_made_once_when_two_databases_race() -> None:
             await first.execute(schema_sql())
             racing = asyncio.create_task(second.execute(schema_sql()))
             async with asyncio.timeout(20):
-                while not await watcher.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-                ):
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - the server does not announce that a session waits
+                while not await watcher.fetchval(LOCKED):  # noqa: ASYNC110 - nothing announces that a session waits
+                    await asyncio.sleep(0.01)
                 await transaction.commit()
                 await racing
             roles = await watcher.fetch("SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname LIKE 'berth%'")

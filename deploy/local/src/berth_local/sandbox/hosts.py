@@ -1,0 +1,92 @@
+"""Who lives in the sandbox: mail hosts, their domains and mailboxes."""
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["HOSTS", "MAILBOXES", "NAME_SERVER_PORT", "MailHost", "Ports", "loopback", "reserve"]
+
+#: Tried first; all above 1024, so that nobody has to be root.
+NAME_SERVER_PORT: Final = 20053
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports of a mail host."""
+
+    imap: int = 20143
+    """STARTTLS"""
+    imaps: int = 20993
+    """TLS from the first byte"""
+    submission: int = 20587
+    """SMTP, STARTTLS"""
+    submissions: int = 20465
+    """SMTP, TLS from the first byte"""
+
+
+@dataclass(frozen=True, slots=True)
+class MailHost:
+    """A provider: one domain, served by one host.
+
+    Attributes:
+        domain: what stands behind the @.
+        number: the last byte of the host's loopback address.
+        trusted: whether the authority that signs its certificate is one Berth trusts here.
+        dmarc: whether the domain publishes a DMARC record.
+    """
+
+    domain: str
+    number: int
+    trusted: bool = True
+    dmarc: bool = True
+
+    @property
+    def name(self) -> str:
+        """The host's name, for MX, certificate and clients."""
+        return f"mail.{self.domain}"
+
+
+HOSTS: Final = (
+    MailHost("acme.test", 1),
+    MailHost("untrusted.test", 2, trusted=False),
+    MailHost("nodmarc.test", 3, dmarc=False),
+)
+
+#: Their passwords are generated at the first start.
+MAILBOXES: Final = ("ada@acme.test", "grace@acme.test", "linus@untrusted.test", "edsger@nodmarc.test")
+
+
+def loopback(number: int) -> str:
+    """The address of a host: 127.0.53.N where the system takes all of 127.0.0.0/8 (Linux), else 127.0.0.1.
+
+    Berth may then be allowed the sandbox's network and still refuse 127.0.0.1, as it does in production.
+    """
+    address = f"127.0.53.{number}"
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return "127.0.0.1"
+    return address
+
+
+def reserve(address: str, preferred: int) -> socket.socket:
+    """A listening socket on the preferred port or the next free one.
+
+    Trying one after the other gives the same ports after every start, and the accounts made with them stay right.
+
+    Raises:
+        OSError: fifty ports in a row are taken.
+    """
+    for port in range(preferred, preferred + 50):
+        candidate = socket.socket()
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((address, port))
+            candidate.listen()
+        except OSError:
+            candidate.close()
+            continue
+        candidate.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        return candidate
+    raise OSError(f"all ports from {preferred} to {preferred + 49} on {address} are taken")

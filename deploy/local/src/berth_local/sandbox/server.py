@@ -1,0 +1,88 @@
+"""Everything of the sandbox in one process."""
+
+import json
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from ipaddress import ip_network
+from pathlib import Path
+
+from berth_local.files import write_private
+from berth_local.sandbox.certificates import Certificates
+from berth_local.sandbox.description import Host, Mailbox, Sandbox
+from berth_local.sandbox.dns import Zone, serve_dns
+from berth_local.sandbox.hosts import HOSTS, MAILBOXES, NAME_SERVER_PORT, MailHost, Ports, loopback, reserve
+from berth_local.sandbox.imap import Mailboxes, serve_imap
+from berth_local.sandbox.smtp import serve_smtp
+from berth_local.sandbox.zone import zone_file
+
+__all__ = ["sandbox"]
+
+NAME_SERVER_ADDRESS = "127.0.0.1"
+
+
+@asynccontextmanager
+async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
+    """Run the sandbox. Mail is kept in memory only; passwords and the authority's key are kept in the directory.
+
+    Raises:
+        OSError: no port is free.
+    """
+    passwords = _passwords(directory / "passwords.json")
+    certificates = Certificates(directory)
+    mailboxes = Mailboxes(passwords)
+    hosts = []
+    async with AsyncExitStack() as stack:
+        for mail_host in HOSTS:
+            host, sockets = _reserve(mail_host)
+            hosts.append(host)
+            context = certificates.server_context(host.name, trusted=host.trusted)
+            for service, listening in sockets.items():
+                serve = serve_imap if service.startswith("imap") else serve_smtp
+                starttls = service in ("imap", "submission")
+                server = await serve(mailboxes, host.name, listening, context, starttls=starttls)
+                stack.callback(server.close)
+        port, transport, tcp = await serve_dns(Zone(zone_file(hosts)), NAME_SERVER_ADDRESS, NAME_SERVER_PORT)
+        stack.callback(transport.close)
+        stack.callback(tcp.close)
+        yield Sandbox(
+            dns_servers=(f"{NAME_SERVER_ADDRESS}:{port}",),
+            networks=tuple(sorted({_network(host.address) for host in hosts})),
+            authority_file=str(certificates.authority_file.resolve()),
+            hosts=tuple(hosts),
+            mailboxes=tuple(
+                Mailbox(address=address, password=password, host=f"mail.{address.partition('@')[2]}")
+                for address, password in passwords.items()
+            ),
+        )
+
+
+def _passwords(file: Path) -> dict[str, str]:
+    """The passwords of the mailboxes, generated for those that have none yet."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    passwords = {address: known.get(address) or secrets.token_urlsafe(12) for address in MAILBOXES}
+    if passwords != known:
+        write_private(file, json.dumps(passwords, indent=2))
+    return passwords
+
+
+def _reserve(mail_host: MailHost) -> tuple[Host, dict[str, socket.socket]]:
+    address = loopback(mail_host.number)
+    sockets = {service: reserve(address, port) for service, port in asdict(Ports()).items()}
+    ports = {service: listening.getsockname()[1] for service, listening in sockets.items()}
+    host = Host(
+        name=mail_host.name,
+        domain=mail_host.domain,
+        address=address,
+        trusted=mail_host.trusted,
+        dmarc=mail_host.dmarc,
+        **ports,
+    )
+    return host, sockets
+
+
+def _network(address: str) -> str:
+    return address + "/32" if address == NAME_SERVER_ADDRESS else str(ip_network(f"{address}/24", strict=False))

@@ -1,0 +1,75 @@
+"""Submission: aiosmtpd's server, which delivers to the sandbox's own mailboxes."""
+
+import asyncio
+import socket
+import ssl
+from email.utils import formatdate
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from berth_local.sandbox.imap import Mailboxes
+
+__all__ = ["serve_smtp"]
+
+
+class _Submission:
+    """What aiosmtpd calls: nothing is accepted before authentication, nothing leaves the sandbox."""
+
+    def __init__(self, mailboxes: Mailboxes, host: str) -> None:
+        self._mailboxes, self._host = mailboxes, host
+
+    def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        admitted = isinstance(data, LoginPassword) and self._mailboxes.admits(
+            data.login.decode(errors="replace"), data.password.decode(errors="replace")
+        )
+        return AuthResult(success=admitted, handled=False)  # aiosmtpd then answers 235 or 535
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address not in self._mailboxes:
+            return "550 5.1.1 The sandbox has no such mailbox, and sends nothing elsewhere"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content
+        body = content.encode() if isinstance(content, str) else content or b""
+        trace = (
+            f"Return-Path: <{envelope.mail_from}>\r\nReceived: from {session.host_name} by {self._host}; {formatdate()}"
+        )
+        for address in envelope.rcpt_tos:
+            await self._mailboxes.deliver(address, f"{trace}\r\n".encode() + body)
+        return "250 2.0.0 Delivered"
+
+
+async def serve_smtp(
+    mailboxes: Mailboxes, host: str, listening: socket.socket, context: ssl.SSLContext, *, starttls: bool
+) -> asyncio.Server:
+    """Serve on a listening socket, with STARTTLS or with TLS from the first byte."""
+    submission = _Submission(mailboxes, host)
+    loop = asyncio.get_running_loop()
+
+    def connected() -> SMTP:
+        return SMTP(
+            submission,
+            hostname=host,
+            ident="Berth sandbox",
+            authenticator=submission.authenticate,
+            auth_require_tls=starttls,
+            tls_context=context if starttls else None,
+            require_starttls=starttls,
+            loop=loop,
+        )
+
+    return await loop.create_server(connected, sock=listening, ssl=None if starttls else context)

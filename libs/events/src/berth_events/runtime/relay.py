@@ -99,7 +99,7 @@ class Relay:
                     topic=row["topic"],
                     key=row["key"],
                     value=row["value"],
-                    headers=tuple((name, text.encode()) for name, text in row["headers"]),
+                    headers=tuple((name, text.encode()) for name, text in row["headers"].items()),
                 )
                 for row in rows
             ]

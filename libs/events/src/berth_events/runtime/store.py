@@ -120,7 +120,8 @@ class EventStore:
                 [e.data.model_dump(mode="json") for e in envelopes],
                 [e.topic for e in envelopes],
                 [e.key for e in envelopes],
-                [[[name, raw.decode()] for name, raw in headers] for headers, _ in wire],
+                # objects, because asyncpg takes a list in a list for one more dimension of the array
+                [{name: raw.decode() for name, raw in headers} for headers, _ in wire],
                 [value for _, value in wire],
             )
         except asyncpg.UniqueViolationError as error:

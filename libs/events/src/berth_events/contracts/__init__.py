@@ -24,6 +24,7 @@ from berth_events.contracts.billing import (
     SubscriptionChanged,
     SubscriptionEnded,
 )
+from berth_events.contracts.cloudevents import Headers, InvalidRecord, from_binary, to_binary
 from berth_events.contracts.domains import (
     CheckState,
     DkimCheck,
@@ -37,7 +38,8 @@ from berth_events.contracts.domains import (
     SpfCheck,
     domain_id,
 )
-from berth_events.contracts.envelope import Envelope, Headers, InvalidRecord, UnknownEvent, from_binary, to_binary
+from berth_events.contracts.envelope import Envelope, UnknownEvent
+from berth_events.contracts.schema import event_schema
 from berth_events.contracts.verifications import (
     AccountChecked,
     AccountConnected,
@@ -116,6 +118,7 @@ __all__ = [
     "WorkspaceImportRequested",
     "WorkspaceSecretExpiring",
     "domain_id",
+    "event_schema",
     "event_types",
     "from_binary",
     "to_binary",

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from berth_events.contracts import topics
-from berth_events.contracts.base import Address, DomainName, Event, Identifier, Value
+from berth_events.contracts.base import Address, DomainName, Event, Identifier, Text, Value
 
 __all__ = [
     "AccountCredentialsReplaced",
@@ -32,18 +32,22 @@ OnFailure = Literal["keep", "remove"]
 class CredentialRef(Value):
     """Where the sealed credential lies in the vault. It tells nothing of the secret."""
 
-    credential_id: Identifier
-    version: int = Field(ge=1)
+    credential_id: Identifier = Field(description="the credential; stays the same when its secrets are replaced")
+    version: int = Field(ge=1, description="counts the replacements; a version is never changed")
 
 
 class MailServer(Value):
     """One server of the account and how to talk to it."""
 
-    host: DomainName
-    port: int = Field(ge=1, le=65535)
-    security: Literal["tls", "starttls"]
-    username: str = Field(max_length=2000)
-    mechanism: Literal["auto", "plain", "login"] = "auto"
+    host: DomainName = Field(description="host name (A-label form, lower case) or IP address to dial")
+    port: int = Field(ge=1, le=65535, description="TCP port")
+    security: Literal["tls", "starttls"] = Field(
+        description="tls: encrypted from the first byte; starttls: upgraded before anything secret is sent"
+    )
+    username: Text = Field(max_length=2000, description="the name to log in with, often the address")
+    mechanism: Literal["auto", "plain", "login"] = Field(
+        default="auto", description="SASL mechanism; auto: the best that both sides know"
+    )
 
 
 class AccountEvent(Event, abstract=True):
@@ -52,59 +56,65 @@ class AccountEvent(Event, abstract=True):
     topic: ClassVar[str] = topics.ACCOUNTS
     key_field: ClassVar[str] = "account_id"
 
-    account_id: Identifier
-    organization_id: Identifier
-    project_id: Identifier
+    account_id: Identifier = Field(description="the account; the key of the record")
+    organization_id: Identifier = Field(description="the tenant that holds the subscription")
+    project_id: Identifier = Field(description="the name space in which the address is unique")
 
 
 class ConnectionSettings(Value):
-    """What the connector needs to dial an account; `imap` is None when only SMTP is wanted."""
+    """What the connector needs to dial an account."""
 
-    imap: MailServer | None
-    smtp: MailServer | None
-    credential_ref: CredentialRef
+    imap: MailServer | None = Field(description="where mail is read; null when only SMTP is wanted")
+    smtp: MailServer | None = Field(description="where mail is submitted; null when only IMAP is wanted")
+    credential_ref: CredentialRef = Field(description="the secrets to log in with, in the vault")
 
 
-class AccountRequested(AccountEvent, ConnectionSettings):
+class AccountRequested(ConnectionSettings, AccountEvent):
     """A platform team asked for a mailbox to be connected; its seat is taken."""
 
-    address: Address
-    domain: DomainName
-    provider: Provider
-    seat_kind: SeatKind
-    first_name: str = ""
-    last_name: str = ""
-    on_failure: OnFailure = "keep"
+    address: Address = Field(description="the mailbox, as the platform team wrote it")
+    domain: DomainName = Field(description="the part of the address behind the @, in A-label form and lower case")
+    provider: Provider = Field(description="who runs the mailbox, as far as the platform team said")
+    seat_kind: SeatKind = Field(description="what billing counts the account as")
+    first_name: Text = Field(default="", description="of the mailbox's owner")
+    last_name: Text = Field(default="", description="of the mailbox's owner")
+    on_failure: OnFailure = Field(
+        default="keep", description="what happens to the account when its first verification fails"
+    )
 
 
 class AccountUpdated(AccountEvent):
-    """Settings other than credentials changed; None means unchanged."""
+    """Settings other than servers and credentials changed; null means unchanged.
 
-    first_name: str | None = None
-    last_name: str | None = None
-    suspended: bool | None = None
-    imap_issue: bool | None = None
-    signature: str | None = None
-    time_zone: str | None = None
+    Suspending and resuming are facts of their own: AccountSuspended, AccountResumed.
+    """
+
+    first_name: Text | None = Field(default=None, description="of the mailbox's owner")
+    last_name: Text | None = Field(default=None, description="of the mailbox's owner")
+    imap_issue: bool | None = Field(default=None, description="true: IMAP is known not to work and is not tried")
+    signature: Text | None = Field(default=None, description="appended to mail that is written; may be HTML")
+    time_zone: Text | None = Field(default=None, description="IANA name, for example Europe/Berlin")
 
 
-class AccountCredentialsReplaced(AccountEvent, ConnectionSettings):
+class AccountCredentialsReplaced(ConnectionSettings, AccountEvent):
     """The account has new servers or a new credential, which have to be verified."""
 
-    address: Address
+    address: Address = Field(description="the mailbox")
 
 
-class AccountVerificationRequested(AccountEvent, ConnectionSettings):
+class AccountVerificationRequested(ConnectionSettings, AccountEvent):
     """Somebody asked for the account to be verified again with what it has."""
 
-    address: Address
-    reason: Literal["reconnect", "schedule", "dry_run"]
+    address: Address = Field(description="the mailbox")
+    reason: Literal["reconnect", "schedule", "dry_run"] = Field(
+        description="reconnect: somebody asked; schedule: it was due; dry_run: tried without an effect on the account"
+    )
 
 
 class AccountSuspended(AccountEvent):
     """The account is left alone until it is resumed; its seat stays taken."""
 
-    reason: str = ""
+    reason: Text = Field(default="", description="in the words of whoever suspended it")
 
 
 class AccountResumed(AccountEvent):
@@ -114,6 +124,9 @@ class AccountResumed(AccountEvent):
 class AccountRemoved(AccountEvent):
     """The account is gone: its seat is free, its credential erased."""
 
-    address: Address
-    seat_kind: SeatKind
-    reason: Literal["requested", "verification_failed", "workspace_removed"]
+    address: Address = Field(description="the mailbox; the address may be connected again")
+    seat_kind: SeatKind = Field(description="the kind of seat that is free now")
+    reason: Literal["requested", "verification_failed", "workspace_removed"] = Field(
+        description="requested: by the platform team; verification_failed: on_failure was remove; "
+        "workspace_removed: with its email workspace"
+    )

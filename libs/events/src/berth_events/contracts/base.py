@@ -3,16 +3,27 @@
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-__all__ = ["Address", "DomainName", "Event", "Identifier", "Timestamp", "Value", "event_types"]
+__all__ = ["Address", "DomainName", "Event", "Identifier", "Text", "Timestamp", "Value", "event_types"]
+
+
+def _storable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\0", "\ufffd")
+    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 Identifier = UUID
 Timestamp = AwareDatetime
 #: A host or domain name in its A-label form, lower case, without a final dot.
 DomainName = Annotated[str, StringConstraints(min_length=1, max_length=253, to_lower=True)]
 #: An email address as the platform team gave it.
-Address = Annotated[str, StringConstraints(min_length=3, max_length=320), AfterValidator(str.strip)]
+Address = Annotated[str, StringConstraints(min_length=3, max_length=320, strip_whitespace=True)]
+#: Text that strangers wrote: users, mail servers, the DNS. NUL, which Postgres' jsonb cannot hold, and lone surrogates, which
+#: UTF-8 cannot, become U+FFFD: a hostile banner must not keep a fact from being recorded.
+Text = Annotated[str, BeforeValidator(_storable)]
 
 _REGISTRY: Final[dict[tuple[str, int], type["Event"]]] = {}
 
@@ -20,7 +31,8 @@ _REGISTRY: Final[dict[tuple[str, int], type["Event"]]] = {}
 class Value(BaseModel):
     """A part of an event: frozen; unknown fields of a newer producer are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_timedelta="float")
+    # infinities and NaN are not JSON: they would be written as null and could not be read back
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Event(Value):

@@ -6,7 +6,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 from pydantic import Field
 
 from berth_events.contracts import topics
-from berth_events.contracts.base import DomainName, Event, Identifier, Timestamp, Value
+from berth_events.contracts.base import DomainName, Event, Identifier, Text, Timestamp, Value
 
 __all__ = [
     "CheckState",
@@ -34,61 +34,69 @@ def domain_id(domain: str) -> UUID:
 class Finding(Value):
     """One thing that was noticed. Identified by (code, subject); text is rendered from the code, never stored."""
 
-    code: str
-    subject: str = Field(description="the name or term it is about")
-    severity: Literal["critical", "high", "medium", "low", "info", "unknown"]
-    evidence: tuple[str, ...] = Field(default=(), description="names asked, response codes, raw strings")
+    code: str = Field(description="stable code, for example SPF_TOO_MANY_LOOKUPS; new codes may come at any time")
+    subject: Text = Field(description="the name or term it is about")
+    severity: Literal["critical", "high", "medium", "low", "info", "unknown"] = Field(
+        description="critical: mail fails or the domain can be abused now; unknown: a question could not be answered"
+    )
+    evidence: tuple[Text, ...] = Field(default=(), description="names asked, response codes, raw strings")
 
 
 class MxRecord(Value):
     """One address of one mail exchange."""
 
-    host: str
-    address: str
-    preference: int
+    host: Text = Field(description="name of the mail exchange")
+    address: Text = Field(description="one IPv4 or IPv6 address of it")
+    preference: int = Field(ge=0, le=65535, description="the lower, the earlier it is tried (RFC 5321 section 5.1)")
 
 
 class MxCheck(Value):
     """Where the domain takes mail: one row per address, ordered by preference."""
 
-    state: CheckState
-    records: tuple[MxRecord, ...] = ()
+    state: CheckState = Field(description="pass: the domain takes mail; unknown: the DNS gave no definite answer")
+    records: tuple[MxRecord, ...] = Field(default=(), description="by preference; empty when there is no MX record")
 
 
 class SpfCheck(Value):
-    """The domain's SPF record (RFC 7208); `value` is the record joined without spaces."""
+    """The domain's SPF record (RFC 7208)."""
 
-    state: CheckState
-    value: str | None = None
-    lookups: int | None = None
-    void_lookups: int | None = None
+    state: CheckState = Field(
+        description="pass: exactly one record, valid, within the limits; unknown: no definite answer"
+    )
+    value: Text | None = Field(default=None, description="the record, its strings joined without spaces; null: none")
+    lookups: int | None = Field(default=None, ge=0, description="terms that ask the DNS; more than 10 is an error")
+    void_lookups: int | None = Field(default=None, ge=0, description="of these, those without an answer; at most 2")
 
 
 class DkimCheck(Value):
     """The first selector with a usable key, or the best that was found (RFC 6376)."""
 
-    state: CheckState
-    selector: str | None = None
-    value: str | None = None
+    state: CheckState = Field(description="pass: a usable key; unknown: no selector is known, or no definite answer")
+    selector: Text | None = Field(default=None, description="the selector under _domainkey; null: none was found")
+    value: Text | None = Field(
+        default=None, description="the key record; empty when a verified message proved the selector without it"
+    )
 
 
 class DmarcCheck(Value):
     """The policy that applies to the domain after the tree walk (RFC 9989)."""
 
-    state: CheckState
-    value: str | None = None
-    policy: Literal["none", "quarantine", "reject"] | None = None
-    location: str | None = Field(default=None, description="the domain whose record applies")
+    state: CheckState = Field(description="pass: exactly one well-formed record applies; unknown: no definite answer")
+    value: Text | None = Field(default=None, description="the record that applies; null: none")
+    policy: Literal["none", "quarantine", "reject"] | None = Field(
+        default=None, description="the effective policy for the domain; null: no record applies"
+    )
+    location: Text | None = Field(default=None, description="the domain whose record applies")
 
 
 class DomainRecord(Value):
     """Everything that one audit says of a domain."""
 
-    mx: MxCheck
-    spf: SpfCheck
-    dkim: DkimCheck
-    dmarc: DmarcCheck
-    findings: tuple[Finding, ...] = ()
+    mx: MxCheck = Field(description="where the domain takes mail")
+    spf: SpfCheck = Field(description="who may send for the domain")
+    dkim: DkimCheck = Field(description="how its mail is signed")
+    dmarc: DmarcCheck = Field(description="what receivers are told to do with mail that fails both")
+    findings: tuple[Finding, ...] = Field(default=(), description="everything that was noticed, whatever the check")
 
 
 class DomainEvent(Event, abstract=True):
@@ -97,21 +105,21 @@ class DomainEvent(Event, abstract=True):
     topic: ClassVar[str] = topics.DOMAINS
     key_field: ClassVar[str] = "domain_id"
 
-    domain_id: Identifier
-    domain: DomainName
+    domain_id: Identifier = Field(description="UUIDv5 of the domain name in the DNS name space; the key of the record")
+    domain: DomainName = Field(description="the domain, in A-label form and lower case, without a final dot")
 
 
 class DomainAudited(DomainEvent):
     """An audit finished. A check that is unknown keeps its last definite answer in `definite`."""
 
-    audited_at: Timestamp
-    duration_ms: float = Field(ge=0)
-    record: DomainRecord
+    audited_at: Timestamp = Field(description="when the audit finished")
+    duration_ms: float = Field(ge=0, description="how long it took, in milliseconds")
+    record: DomainRecord = Field(description="what this audit saw")
     definite: DomainRecord = Field(description="`record`, with each unknown check replaced by its last definite answer")
 
 
 class DomainHealthChanged(DomainEvent):
     """Findings came or went since the last audit."""
 
-    raised: tuple[Finding, ...]
-    cleared: tuple[Finding, ...]
+    raised: tuple[Finding, ...] = Field(description="findings that the audit before did not have")
+    cleared: tuple[Finding, ...] = Field(description="findings of the audit before that are gone")

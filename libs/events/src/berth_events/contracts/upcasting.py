@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from berth_events.contracts.base import Event, event_types
 
 __all__ = ["UPCASTERS", "Upcaster", "read_event", "read_event_data"]
@@ -30,7 +32,7 @@ def read_event(
     """
     known = event_types()
     if (type_name, version) in upcasters:
-        return read_event_data(type_name, version, json.loads(value), upcasters)
+        return read_event_data(type_name, version, from_json(value, allow_inf_nan=False), upcasters)
     if (type_name, version) in known:
         return known[type_name, version].model_validate_json(value)
     return None
@@ -49,5 +51,9 @@ def read_event_data(
         ValueError: the data violates the model of its version.
     """
     while (type_name, version) in upcasters:
-        data, version = upcasters[type_name, version](data), version + 1
+        try:
+            data = upcasters[type_name, version](data)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"the data is not what version {version} of {type_name} holds") from error
+        version += 1
     return event_types()[type_name, version].model_validate_json(json.dumps(data))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_events.contracts import topics
 from berth_events.contracts.accounts import CredentialRef
-from berth_events.contracts.base import Address, Event, Identifier, Timestamp, Value
+from berth_events.contracts.base import Address, Event, Identifier, Text, Timestamp, Value
 
 __all__ = [
     "AccountChecked",
@@ -32,56 +32,63 @@ StepName = Literal[
 class Diagnosis(Value):
     """A normalised reason why a step failed, from the versioned table of diagnoses."""
 
-    code: str
-    rule_id: str | None = Field(description="the row of the table that matched; None for UNKNOWN")
-    table_version: str
-    confidence: Literal["high", "medium", "low", "none"]
-    severity: Literal["error", "warning"]
-    action_by: Literal["user", "admin", "caller", "operator", "nobody"] = Field(description="who can mend it")
-    meaning: str
-    remedy: str
-    retry_policy: str
-    reply: str = Field(description="the server's own words, redacted, at most 1,000 characters")
+    code: str = Field(description="stable code, for example AUTH_BAD_CREDENTIALS; new codes may come at any time")
+    rule_id: str | None = Field(description="the row of the table that matched; null for UNKNOWN")
+    table_version: str = Field(description="version of the table of diagnoses")
+    confidence: Literal["high", "medium", "low", "none"] = Field(
+        description="high: server known, code and text agree; low: by standards only; none: UNKNOWN"
+    )
+    severity: Literal["error", "warning"] = Field(description="warning: the step went on")
+    action_by: Literal["user", "admin", "caller", "operator", "nobody"] = Field(
+        description="who can mend it: the mailbox's user, the domain's administrator, the platform team that called, "
+        "whoever operates Berth, or nobody"
+    )
+    meaning: Text = Field(description="what happened, in a sentence")
+    remedy: Text = Field(description="what to do, in words that can be shown to a user")
+    retry_policy: str = Field(description="whether and when it is tried again, for example never or exponential")
+    reply: Text = Field(max_length=1000, description="the server's own words, redacted, at most 1,000 characters")
 
 
 class Step(Value):
-    """One step of a verification. The transcript is redacted: C: what we sent, S: what the server said."""
+    """One step of a verification."""
 
-    protocol: Protocol
-    name: StepName
-    outcome: Literal["ok", "failed", "skipped"]
-    started_at: Timestamp
-    duration_ms: float = Field(ge=0)
-    message: str = ""
-    diagnosis: Diagnosis | None = None
-    transcript: tuple[str, ...] = ()
+    protocol: Protocol = Field(description="oauth: the token endpoint of an identity provider")
+    name: StepName = Field(description="what was tried, in the order it was tried")
+    outcome: Literal["ok", "failed", "skipped"] = Field(description="skipped: not needed, or an earlier step failed")
+    started_at: Timestamp = Field(description="when the step began")
+    duration_ms: float = Field(ge=0, description="how long it took, in milliseconds")
+    message: Text = Field(default="", description="what came out, for example the address that was dialled")
+    diagnosis: Diagnosis | None = Field(default=None, description="why it failed, or what to be warned of")
+    transcript: tuple[Text, ...] = Field(
+        default=(), description="the exchange, redacted: `C: ` what we sent, `S: ` what the server said"
+    )
 
 
 class Verification(Value):
-    """One run of the steps that prove an account. `imap` and `smtp`: True proven, False failed, None not tried."""
+    """One run of the steps that prove an account."""
 
-    verification_id: Identifier
-    started_at: Timestamp
-    duration_ms: float = Field(ge=0)
-    outcome: Literal["connected", "failed"]
-    imap: bool | None
-    smtp: bool | None
-    steps: tuple[Step, ...]
+    verification_id: Identifier = Field(description="the run")
+    started_at: Timestamp = Field(description="when the first step began")
+    duration_ms: float = Field(ge=0, description="how long the run took, in milliseconds")
+    outcome: Literal["connected", "failed"] = Field(description="connected: everything that was asked for is proven")
+    imap: bool | None = Field(description="true: proven; false: failed; null: not tried")
+    smtp: bool | None = Field(description="true: proven; false: failed; null: not tried")
+    steps: tuple[Step, ...] = Field(description="in the order they began")
     diagnosis: Diagnosis | None = Field(default=None, description="the first failure, the one to mend first")
 
 
 class VerificationEvent(Event, abstract=True):
-    """An event about one account's verification; `credential_ref` names the version that was proven or refused."""
+    """An event about one account's verification."""
 
     topic: ClassVar[str] = topics.VERIFICATIONS
     key_field: ClassVar[str] = "account_id"
 
-    account_id: Identifier
-    organization_id: Identifier
-    project_id: Identifier
-    address: Address
-    credential_ref: CredentialRef
-    verification: Verification
+    account_id: Identifier = Field(description="the account; the key of the record")
+    organization_id: Identifier = Field(description="the tenant that holds the subscription")
+    project_id: Identifier = Field(description="the name space in which the address is unique")
+    address: Address = Field(description="the mailbox")
+    credential_ref: CredentialRef = Field(description="the version of the credential that was proven or refused")
+    verification: Verification = Field(description="the run that led to this, step by step")
 
 
 class AccountConnected(VerificationEvent):
@@ -110,26 +117,26 @@ class WorkspaceVerificationEvent(Event, abstract=True):
     topic: ClassVar[str] = topics.VERIFICATIONS
     key_field: ClassVar[str] = "workspace_id"
 
-    workspace_id: Identifier
-    organization_id: Identifier
-    project_id: Identifier
+    workspace_id: Identifier = Field(description="the email workspace; the key of the record")
+    organization_id: Identifier = Field(description="the tenant that holds the subscription")
+    project_id: Identifier = Field(description="the name space that the workspace belongs to")
 
 
 class EmailWorkspaceVerified(WorkspaceVerificationEvent):
     """The identity provider issues tokens for the workspace's credential."""
 
-    credential_ref: CredentialRef
+    credential_ref: CredentialRef = Field(description="the version of the credential that was proven")
 
 
 class EmailWorkspaceRejected(WorkspaceVerificationEvent):
     """The identity provider refuses the workspace's credential; all its accounts are paused."""
 
-    credential_ref: CredentialRef
-    diagnosis: Diagnosis
+    credential_ref: CredentialRef = Field(description="the version of the credential that was refused")
+    diagnosis: Diagnosis = Field(description="why it was refused")
 
 
 class WorkspaceSecretExpiring(WorkspaceVerificationEvent):
     """The client secret expires soon: said at 30, 14, 7 and 1 days."""
 
-    expires_at: Timestamp
-    days_left: int
+    expires_at: Timestamp = Field(description="when the identity provider stops to take the secret")
+    days_left: int = Field(ge=0, description="whole days until then")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from berth_events.contracts import topics
 from berth_events.contracts.accounts import CredentialRef, SeatKind
-from berth_events.contracts.base import Address, Event, Identifier, Timestamp, Value
+from berth_events.contracts.base import Address, Event, Identifier, Text, Timestamp, Value
 
 __all__ = [
     "EmailWorkspaceCreated",
@@ -23,44 +23,50 @@ class WorkspaceEvent(Event, abstract=True):
     topic: ClassVar[str] = topics.WORKSPACES
     key_field: ClassVar[str] = "workspace_id"
 
-    workspace_id: Identifier
-    organization_id: Identifier
-    project_id: Identifier
+    workspace_id: Identifier = Field(description="the email workspace; the key of the record")
+    organization_id: Identifier = Field(description="the tenant that holds the subscription")
+    project_id: Identifier = Field(description="the name space that the workspace belongs to")
 
 
 class EmailWorkspaceCreated(WorkspaceEvent):
     """A Google service-account key or a Microsoft app registration was deposited."""
 
-    name: str
-    provider: Literal["google", "microsoft"]
-    credential_ref: CredentialRef
-    tenant_id: str | None = None
-    client_id: str | None = None
-    secret_expires_at: Timestamp | None = None
+    name: Text = Field(description="how the platform team calls it")
+    provider: Literal["google", "microsoft"] = Field(
+        description="google: a service account with domain-wide delegation; microsoft: an app registration"
+    )
+    credential_ref: CredentialRef = Field(description="the key or the secret, in the vault")
+    tenant_id: Text | None = Field(default=None, description="Microsoft: the directory of the app registration")
+    client_id: Text | None = Field(default=None, description="public id of the app registration or service account")
+    secret_expires_at: Timestamp | None = Field(default=None, description="when the secret expires, if that is known")
 
 
 class EmailWorkspaceCredentialsReplaced(WorkspaceEvent):
     """The key or the secret of the workspace was replaced."""
 
-    credential_ref: CredentialRef
-    secret_expires_at: Timestamp | None = None
+    credential_ref: CredentialRef = Field(description="the new version")
+    secret_expires_at: Timestamp | None = Field(
+        default=None, description="when the new secret expires, if that is known"
+    )
 
 
 class ImportedAccount(Value):
     """One address of an import and the id of the account it becomes."""
 
-    account_id: Identifier
-    address: Address
-    seat_kind: SeatKind = "monitoring"
+    account_id: Identifier = Field(description="the account that the address becomes")
+    address: Address = Field(description="the mailbox")
+    seat_kind: SeatKind = Field(default="monitoring", description="what billing counts the account as")
 
 
 class WorkspaceImportRequested(WorkspaceEvent):
     """Many addresses are to be connected through the workspace. A large import comes in several parts."""
 
-    import_id: Identifier
-    part: int = Field(ge=1)
-    parts: int = Field(ge=1)
-    accounts: tuple[ImportedAccount, ...] = Field(min_length=1, max_length=1000)
+    import_id: Identifier = Field(description="the import; the same in all its parts")
+    part: int = Field(ge=1, description="number of this part, from 1")
+    parts: int = Field(ge=1, description="how many parts the import has")
+    accounts: tuple[ImportedAccount, ...] = Field(
+        min_length=1, max_length=1000, description="the addresses of this part; their seats are taken"
+    )
 
 
 class EmailWorkspaceRemoved(WorkspaceEvent):

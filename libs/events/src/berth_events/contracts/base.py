@@ -17,10 +17,10 @@ def _storable(value: Any) -> Any:
 
 Identifier = UUID
 Timestamp = AwareDatetime
-#: A host or domain name in its A-label form, lower case, without a final dot.
-DomainName = Annotated[str, StringConstraints(min_length=1, max_length=253, to_lower=True)]
-#: An email address as the platform team gave it.
-Address = Annotated[str, StringConstraints(min_length=3, max_length=320, strip_whitespace=True)]
+#: A host or domain name in its A-label form, lower case, without a final dot. Whoever makes the event has seen to that.
+DomainName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+#: An email address as the platform team gave it, without blanks around it. Whoever makes the event has seen to that.
+Address = Annotated[str, StringConstraints(min_length=3, max_length=320)]
 #: Text that strangers wrote: users, mail servers, the DNS. NUL, which Postgres' jsonb cannot hold, and lone surrogates, which
 #: UTF-8 cannot, become U+FFFD: a hostile banner must not keep a fact from being recorded.
 Text = Annotated[str, BeforeValidator(_storable)]

@@ -1,0 +1,108 @@
+"""One audit: all checks at once, under one deadline."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from berth_dns_auditor.cache import SingleFlight
+from berth_dns_auditor.checks.basics import check_basics
+from berth_dns_auditor.checks.dkim import check_dkim
+from berth_dns_auditor.checks.dmarc import check_dmarc
+from berth_dns_auditor.checks.mx import check_mx
+from berth_dns_auditor.checks.outcome import Outcome
+from berth_dns_auditor.checks.spf import check_spf
+from berth_dns_auditor.findings import finding
+from berth_dns_auditor.resolver import Resolver
+from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
+
+__all__ = ["Audit", "Auditor"]
+
+#: A hostile zone can violate a rule a thousand times; this many findings of one code are enough.
+PER_CODE_MAX: Final = 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The result of an audit.
+
+    Attributes:
+        record: What was found.
+        incomplete: The families of findings (`MX`, `SPF`, `DKIM`, `DMARC`: what their codes begin with) in which a
+            question stayed open, so that the absence of a finding proves nothing.
+    """
+
+    record: DomainRecord
+    incomplete: frozenset[str]
+
+
+class Auditor:
+    """Audits domains.
+
+    Args:
+        resolver: Asks the DNS.
+        probe: Gives a random DNS label at each call.
+        deadline: Seconds that one audit may take; a check that is not done by then is unknown.
+    """
+
+    def __init__(self, resolver: Resolver, *, probe: Callable[[], str], deadline: float = 30.0) -> None:
+        self._resolver = resolver
+        self._probe = probe
+        self._deadline = deadline
+
+    async def audit(self, domain: str) -> Audit:
+        """Audit one domain, given as A-labels. Errors of the DNS are part of the result, not raised."""
+        domain = domain.lower().removesuffix(".")
+        async with SingleFlight(self._resolver) as resolver:
+            basics, mx, spf, dkim, dmarc = await asyncio.gather(
+                self._within(check_basics(resolver, domain), ()),
+                self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
+                self._within(
+                    check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))
+                ),
+                self._within(
+                    check_dkim(resolver, domain, self._probe()),
+                    Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
+                ),
+                self._within(
+                    check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
+                ),
+            )
+        complete = {"MX": mx.complete, "SPF": spf.complete, "DKIM": dkim.complete, "DMARC": dmarc.complete}
+        return Audit(
+            DomainRecord(
+                mx=mx.check,
+                spf=spf.check,
+                dkim=dkim.check,
+                dmarc=dmarc.check,
+                findings=_distinct((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings)),
+            ),
+            frozenset(family for family, settled in complete.items() if not settled),
+        )
+
+    async def _within(self, check: Coroutine[Any, Any, T], late: T) -> T:
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await check
+        except TimeoutError:
+            return late
+
+    def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
+        return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)
+
+
+def _distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each (code, subject) once, and a bounded number of each code."""
+    distinct: dict[tuple[str, str], Finding] = {}
+    for found in findings:
+        distinct.setdefault((found.code, found.subject), found)
+    counts: Counter[str] = Counter()
+    kept = []
+    for found in distinct.values():
+        counts[found.code] += 1
+        if counts[found.code] <= PER_CODE_MAX:
+            kept.append(found)
+    return tuple(kept)

@@ -3,17 +3,21 @@
 What both promise, and the conformance suite checks:
 - records of one key stay in order; a record is readable once `publish` said True for it;
 - delivery is at least once: a record is delivered again to whoever owns the partition until an offset behind it was stored;
-- a partition has one owner in a group; on a rebalance `revoked` returns before another member is assigned the partition.
+- a partition has one owner in a group; on a rebalance `revoked` returns before another member is assigned the partition,
+  unless that takes longer than REBALANCE_TIMEOUT_S or the owner's session ended.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from berth_events.contracts import Headers
 
 __all__ = [
+    "MAX_MESSAGE_BYTES",
+    "REBALANCE_TIMEOUT_S",
     "Bus",
     "BusError",
     "Consumer",
@@ -23,10 +27,16 @@ __all__ = [
     "RebalanceListener",
     "Record",
     "RecordTooLarge",
+    "acknowledgements",
+    "drain",
+    "refuse_too_large",
 ]
 
 #: Largest value + headers of a message that every bus takes, in bytes (Kafka's max.message.bytes less its framing).
-MAX_MESSAGE_BYTES = 900_000
+MAX_MESSAGE_BYTES: Final = 900_000
+
+#: How long `revoked` may take, in seconds: after this the bus gives the partitions away all the same.
+REBALANCE_TIMEOUT_S: Final = 45
 
 
 class BusError(Exception):
@@ -67,14 +77,22 @@ class Record:
 
 
 class RebalanceListener(Protocol):
-    """Told by a consumer what it owns."""
+    """Told by a consumer what it owns, from a task of the consumer's. What it raises comes out of the next `fetch`."""
 
     async def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
-        """New partitions are ours. Returns where to start reading; a partition left out starts at its beginning."""
+        """New partitions are ours, none of them paused. Nothing of them is fetched before this returns.
+
+        Returns:
+            Where to start reading; a partition left out starts at its beginning.
+        """
         ...
 
     async def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Partitions go to another member. Work in flight on them is ended before this returns."""
+        """Partitions go to another member, or were lost. Nothing more of them is fetched.
+
+        Work in flight on them is ended before this returns, within REBALANCE_TIMEOUT_S. Kafka revokes all partitions at
+        every rebalance and assigns most of them again; the embedded bus revokes only those that move.
+        """
         ...
 
 
@@ -104,17 +122,20 @@ class Consumer(Protocol):
     async def fetch(self, *, max_records: int, timeout: float) -> Mapping[Partition, Sequence[Record]]:  # noqa: ASYNC109
         """The next records of the partitions owned, in order per partition; empty after `timeout` seconds without any.
 
+        A bus that is away for a short time looks like one without records. Cancelling loses no record.
+
         Raises:
-            BusError: the client is broken; make a new one.
+            BusError: the client is broken or an offset does not exist; make a new one.
+            Exception: what the listener raised.
         """
         ...
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Read the partition from `offset` next, also records that were fetched before."""
+        """Read the partition from `offset` next, also records that were fetched before; without effect when it is not owned."""
         ...
 
     def pause(self, partitions: frozenset[Partition]) -> None:
-        """Deliver nothing of these partitions until `resume`; they stay owned."""
+        """Deliver nothing of these partitions until `resume` or the next `assigned`; they stay owned."""
         ...
 
     def resume(self, partitions: frozenset[Partition]) -> None:
@@ -124,7 +145,10 @@ class Consumer(Protocol):
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the bus the next offset to read of each partition: for lag metrics and for groups without an offset row.
 
-        A commit that fails because the partition was lost is not an error; the new owner decides.
+        A commit that fails because the partition was lost is not an error; the new owner decides. `revoked` may commit.
+
+        Raises:
+            BusError: the bus cannot be reached; nothing is lost by that.
         """
         ...
 
@@ -158,7 +182,11 @@ class Bus(Protocol):
         ...
 
     async def end_offsets(self, topics: Sequence[str]) -> Mapping[Partition, int]:
-        """The end of every partition of the topics, without joining a group."""
+        """The end of every partition of the topics, without joining a group.
+
+        Raises:
+            BusError: the bus cannot be reached, or a topic does not exist.
+        """
         ...
 
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[Partition, int]:
@@ -176,3 +204,41 @@ class Bus(Protocol):
     async def close(self) -> None:
         """Release what all clients share."""
         ...
+
+
+def refuse_too_large(messages: Sequence[Message]) -> None:
+    """Check messages before any of them is sent.
+
+    Raises:
+        RecordTooLarge: one is larger than MAX_MESSAGE_BYTES.
+    """
+    for message in messages:
+        size = len(message.value) + sum(len(name.encode()) + len(value) for name, value in message.headers)
+        if size > MAX_MESSAGE_BYTES:
+            raise RecordTooLarge(f"{size} bytes for {message.topic}, {MAX_MESSAGE_BYTES} at most")
+
+
+def acknowledgements(messages: Sequence[Message], stored: Sequence[bool]) -> list[bool]:
+    """What `publish` reports: after the first message of a key that was not stored, no later one of the key counts."""
+    broken = set()
+    result = []
+    for message, ok in zip(messages, stored, strict=True):
+        if not ok:
+            broken.add((message.topic, message.key))
+        result.append(ok and (message.topic, message.key) not in broken)
+    return result
+
+
+async def drain(listener: RebalanceListener, partitions: frozenset[Partition]) -> None:
+    """Let the listener end its work in flight on partitions that are revoked.
+
+    Raises:
+        BusError: it took longer than REBALANCE_TIMEOUT_S.
+    """
+    try:
+        async with asyncio.timeout(REBALANCE_TIMEOUT_S) as limit:
+            await listener.revoked(partitions)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # the listener's own
+        raise BusError(f"work in flight did not end within {REBALANCE_TIMEOUT_S} s") from error

@@ -1,0 +1,56 @@
+"""What the clients of the embedded bus share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from berth_events.runtime.bus import BusError, Partition
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
+
+__all__ = ["Signal", "columns", "deadline", "wait"]
+
+
+class Signal:
+    """Wakes those who wait in this process."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def fire(self) -> None:
+        """Wake everybody who listens."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    def listen(self) -> asyncio.Event:
+        """What the next `fire` sets. Listen first, look second, wait third: then nothing is missed."""
+        return self._event
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, but no longer than that."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+@asynccontextmanager
+async def deadline(seconds: float, what: str) -> AsyncIterator[None]:
+    """Do something with Postgres in time.
+
+    Raises:
+        BusError: it failed or took longer.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+        raise BusError(f"{what}: {error!r}") from error
+
+
+def columns(partitions: Collection[Partition]) -> tuple[list[str], list[int]]:
+    """Topics and numbers, as arguments for unnest."""
+    return [partition.topic for partition in partitions], [partition.number for partition in partitions]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,19 @@ class MailBed:
     passwords: dict[str, str]
     dovecot_log: Path
     postfix_log: Path
+
+    def servers(self, *, imap_host: str = "mail.test.example", username: str | None = None) -> dict[str, Any]:
+        """The part of a request to connect an account that names the servers: IMAP of a host, SMTP of Postfix.
+
+        Args:
+            imap_host: one of `hosts`, or one that does not exist.
+            username: for both; None leaves it to the address.
+        """
+        named = {} if username is None else {"username": username}
+        return {
+            "imap": {"host": imap_host, "port": self.ports["imaps"], "security": "tls", **named},
+            "smtp": {"host": self.hostname, "port": self.ports["smtps"], "security": "tls", **named},
+        }
 
     def tls_context(self) -> ssl.SSLContext:
         """A context that trusts the bed's authority only."""

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from berth_local.ports import free_port
+
 __all__ = ["Daemon", "ServerFailedError", "fill", "free_ports", "require_root_and", "working_directory"]
 
 
@@ -45,19 +47,11 @@ def working_directory(prefix: str) -> Iterator[Path]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different free ports below 32768: those above are the kernel's, any outgoing connection may hold one."""
-    ports: list[int] = []
-    for port in range(20_000 + os.getpid() * 37 % 10_000, 32_000):
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            try:
-                for probe in (tcp, udp):
-                    probe.bind(("", port))
-            except OSError:
-                continue
-        ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise ServerFailedError("no free ports below 32000")
+    """Different ports that are free on every loopback address."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port(address="0.0.0.0"))
+    return sorted(ports)
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:

@@ -44,7 +44,8 @@ _HOST_RECORDS: Final = "".join(f"{name}. IN A {address}\n" for name, address in 
 #: Zone name -> zone file; None is a zone that is configured but has no data: SERVFAIL for every question.
 DOMAINS: Final[dict[str, str | None]] = {
     ".": _AUTHORITY,
-    "test.example": mail_domain() + _HOST_RECORDS + "ns IN A 127.0.0.1\n",
+    # `internal` is a loopback address too, but outside what the tests' platform may dial
+    "test.example": mail_domain() + _HOST_RECORDS + "ns IN A 127.0.0.1\ninternal IN A 127.0.0.9\n",
     "nodmarc.example": mail_domain(dmarc=None),
     "brokenspf.example": mail_domain(
         spf="v=spf1 ipv4:192.0.2.1 -all"

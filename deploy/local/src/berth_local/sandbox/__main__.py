@@ -3,13 +3,20 @@
 import argparse
 import asyncio
 import signal
+import sys
 from pathlib import Path
 
+from berth_local.errors import LocalStackError
 from berth_local.files import write_private
+from berth_local.lock import AlreadyRunning, Lock
 from berth_local.sandbox.description import Sandbox
 from berth_local.sandbox.server import sandbox
 
 DESCRIPTION_FILE = "sandbox.json"
+
+
+class SandboxRuns(LocalStackError):
+    """Another sandbox has this directory. Use it, stop it, or give another directory."""
 
 
 async def serve(directory: Path, *, quiet: bool) -> None:
@@ -51,7 +58,21 @@ def main() -> None:
     parser.add_argument("directory", type=Path, nargs="?", default=Path(".run/sandbox"))
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     options = parser.parse_args()
-    asyncio.run(serve(options.directory, quiet=options.quiet))
+    try:
+        _lock(options.directory)
+        asyncio.run(serve(options.directory, quiet=options.quiet))
+    except LocalStackError as error:
+        sys.exit(str(error))
+
+
+def _lock(directory: Path) -> Lock:
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        return Lock(directory / "lock")
+    except AlreadyRunning as other:
+        raise SandboxRuns(
+            f"a sandbox runs here already (process {other.pid}), see {directory / DESCRIPTION_FILE}; stop it first"
+        ) from None
 
 
 if __name__ == "__main__":

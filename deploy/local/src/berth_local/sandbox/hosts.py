@@ -52,8 +52,14 @@ HOSTS: Final = (
     MailHost("nodmarc.test", 3, dmarc=False),
 )
 
-#: Their passwords are generated at the first start.
-MAILBOXES: Final = ("ada@acme.test", "grace@acme.test", "linus@untrusted.test", "edsger@nodmarc.test")
+#: Their passwords are generated at the first start. The demo connects all but the last, which is left for whoever tries.
+MAILBOXES: Final = (
+    "ada@acme.test",
+    "grace@acme.test",
+    "linus@untrusted.test",
+    "edsger@nodmarc.test",
+    "barbara@acme.test",
+)
 
 
 def loopback(number: int) -> str:

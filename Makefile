@@ -1,0 +1,53 @@
+# `make` alone explains itself: text behind ## belongs to a target, ##@ begins a section.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv/bin
+BUS ?=
+TESTS ?=
+export BUS
+
+##@ Try it
+
+.PHONY: run
+run: ## Start everything here, with a demo; Ctrl-C stops it. BUS=kafka takes Apache Kafka instead of the embedded bus
+	@deploy/local/environment $(if $(KAFKA_BOOTSTRAP),run,$(if $(filter kafka,$(BUS)),kafka,run))
+	@exec $(VENV)/python -m berth_local run
+
+.PHONY: sandbox
+sandbox: ## Start only the mail sandbox: IMAP, SMTP and DNS servers on loopback
+	@deploy/local/environment run
+	@exec $(VENV)/python -m berth_local.sandbox .run/sandbox
+
+.PHONY: clean
+clean: ## Delete the environment, and all data of the local stack
+	@if [ -x $(VENV)/python ] && [ -d .run ]; then $(VENV)/python -m berth_local clean; fi
+	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Work on it
+
+.PHONY: develop
+develop: ## Make .venv with everything that tests and checks need
+	@deploy/local/environment dev
+
+.PHONY: check
+check: develop ## Lint, format, types, and which package may import which
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy $(wildcard libs/*/src services/*/src deploy/local/src tests/support/src)
+	$(VENV)/lint-imports
+
+.PHONY: test
+test: develop ## Run the tests, on real servers. TESTS="services/billing -k seats" chooses some
+	@tests/support/install-servers
+	$(VENV)/pytest $(TESTS)
+
+.PHONY: bench
+bench: develop ## Measure; writes what it found to the terminal
+	$(VENV)/python -m benchmarks
+
+.PHONY: help
+help: ## Explain the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,111 @@
+"""What `make run` shows: the table of the demo's results, and how to go on."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from berth_local.demo import SCENARIOS, Account, is_complete
+from berth_local.description import Description
+
+__all__ = ["Results", "how_to_go_on"]
+
+SHOWN_SEVERITIES = ("critical", "high")
+MARKS = {"pass": ("ok", "green"), "fail": ("fails", "red"), "unknown": ("?", "yellow")}
+STATUS_STYLES = {"connected": "green", "pending": "yellow"}
+
+
+class Results:
+    """The table, which fills before the user's eyes on a terminal, and is printed once elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=10, transient=False) if console.is_terminal else None
+        self._last: Sequence[Account] = ()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+        else:
+            self._console.print(table(self._last))
+
+    def show(self, accounts: Sequence[Account]) -> None:
+        """Show the accounts as they are now."""
+        self._last = accounts
+        if self._live:
+            self._live.update(table(accounts))
+
+
+def table(accounts: Sequence[Account]) -> Table:
+    """One row for each mailbox: what is the matter with it, and what Berth found."""
+    shown = Table(expand=True, header_style="bold")
+    shown.add_column("mailbox", no_wrap=True)
+    shown.add_column("set up with", ratio=2)
+    shown.add_column("account", no_wrap=True)
+    shown.add_column("domain", no_wrap=True)
+    shown.add_column("what Berth says", ratio=5)
+    by_address = {account["email"]: account for account in accounts}
+    for scenario in SCENARIOS:
+        account = by_address.get(scenario.address)
+        if account:
+            shown.add_row(scenario.address, scenario.matter, _status(account), _checks(account), _said(account))
+    return shown
+
+
+def _status(account: Account) -> Text:
+    return Text(account["status"], STATUS_STYLES.get(account["status"], "red"))
+
+
+def _checks(account: Account) -> Text:
+    if not is_complete(account) and account["domain"]["last_check_at"] is None:
+        return Text("pending", "yellow")
+    lines = []
+    for name, state in account["domain"]["checks"].items():
+        mark, style = MARKS.get(state, (state, ""))
+        lines.append(Text.assemble(f"{name.upper():<6}", (mark, style)))
+    return Text("\n").join(lines)
+
+
+def _said(account: Account) -> Text:
+    lines = []
+    if diagnosis := account["diagnosis"]:
+        lines.append(Text.assemble((diagnosis["code"], "bold"), f" {diagnosis['meaning']}"))
+        lines.append(Text(f"-> {diagnosis['remedy']}", "cyan"))
+    lines += [
+        Text.assemble((finding["code"], "bold"), f" {finding['subject']} ({finding['severity']})")
+        for finding in account["domain"]["findings"]
+        if finding["severity"] in SHOWN_SEVERITIES
+    ]
+    return Text("\n").join(lines or [Text("nothing to mend")])
+
+
+def how_to_go_on(running: Description, directory: Path) -> str:
+    """URL, key and the lines to try next; they work as they stand, in the repository's directory."""
+    files = {name: shlex.quote(_relative(directory / name)) for name in ("env", "mailbox.json", "berth.json")}
+    key = '-H "Authorization: Bearer $BERTH_KEY"'
+    refused = running.demo.accounts["grace@acme.test"]
+    return f"""
+Berth    {running.url}    API reference {running.url}/docs
+API key  {running.demo.api_key}
+
+  . {files["env"]}    # BERTH_URL and BERTH_KEY
+  curl -s "$BERTH_URL/v1/accounts" {key}
+  curl -s "$BERTH_URL/v1/accounts/{refused}/verification" {key}
+  curl -s "$BERTH_URL/v1/accounts" {key} -H "Content-Type: application/json" -d @{files["mailbox.json"]}
+
+Everything that runs is in {files["berth.json"]}. Ctrl-C stops it."""
+
+
+def _relative(path: Path) -> str:
+    """Shorter, when it is below the working directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

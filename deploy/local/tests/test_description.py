@@ -16,8 +16,8 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "local-stack.md"
 @pytest.fixture
 def description() -> Description:
     host = Host(
-        name="mail.a.test",
-        domain="a.test",
+        name="mail.acme.test",
+        domain="acme.test",
         address="127.0.53.1",
         trusted=True,
         dmarc=True,
@@ -41,9 +41,9 @@ def description() -> Description:
             networks=("127.0.53.0/24",),
             authority_file="a",
             hosts=(host,),
-            mailboxes=(Mailbox(address="m@a.test", password="s", host="mail.a.test"),),
+            mailboxes=(Mailbox(address="new@acme.test", password="s", host="mail.acme.test"),),
         ),
-        demo=Demo(organization_id="o", project_id="q", api_key="key'$(id)", accounts={"m@a.test": "1"}),
+        demo=Demo(organization_id="o", project_id="q", api_key="key'$(id)", accounts={"new@acme.test": "1"}),
     )
 
 
@@ -62,12 +62,12 @@ def test_only_the_owner_may_read_it(description: Description, tmp_path: Path) ->
 def test_a_shell_reads_the_key_as_it_is(description: Description, tmp_path: Path) -> None:
     description.write(tmp_path)
     said = subprocess.run(
-        ["sh", "-c", f'. {tmp_path}/env; printf "%s %s" "$BERTH_URL" "$BERTH_KEY"'],
+        ["sh", "-c", f'. {tmp_path}/env; printf "%s %s %s" "$BERTH_URL" "$BERTH_KEY" "$BERTH_SANDBOX_IMAP_PORT"'],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert said.stdout == "http://127.0.0.1:8080 key'$(id)"
+    assert said.stdout == "http://127.0.0.1:8080 key'$(id) 2"
 
 
 @pytest.mark.parametrize("model", [Description, ServiceDescription, Demo, Sandbox, Host, Mailbox])

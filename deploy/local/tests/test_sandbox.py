@@ -139,7 +139,8 @@ class TestDns:
 
         host = running.hosts[0]
         assert await ask("acme.test", "MX") == ["10 mail.acme.test."]
-        assert await ask("MAIL.acme.test", "A") == [host.address]
+        for name in ("MAIL.acme.test", "imap.acme.test", "smtp.acme.test"):
+            assert await ask(name, "A") == [host.address]
         assert await ask("acme.test", "TXT") == ['"v=spf1 mx -all"']
         assert "p=reject" in (await ask("_dmarc.acme.test", "TXT"))[0]
         assert "k=rsa" in (await ask("default._domainkey.acme.test", "TXT"))[0]

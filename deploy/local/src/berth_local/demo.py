@@ -13,9 +13,8 @@ from berth_local.errors import LocalStackError
 from berth_local.sandbox.description import Sandbox
 from berth_local.stack import Running
 
-__all__ = ["SCENARIOS", "SPARE_MAILBOX", "Account", "DemoRefused", "Scenario", "body_of", "connect_demo", "watch"]
+__all__ = ["SCENARIOS", "Account", "DemoRefused", "Scenario", "connect_demo", "watch"]
 
-SPARE_MAILBOX: Final = "barbara@acme.test"
 SUBSCRIPTION_SECONDS: Final = 20
 RESULT_SECONDS: Final = 60
 POLL_SECONDS: Final = 0.1
@@ -46,19 +45,17 @@ SCENARIOS: Final = (
 )
 
 
-def body_of(
-    sandbox: Sandbox, address: str, first_name: str, last_name: str, *, wrong_password: bool = False
-) -> Account:
+def body_of(sandbox: Sandbox, scenario: Scenario) -> Account:
     """What is posted to connect a mailbox of the sandbox."""
-    mailbox, host = sandbox.mailbox(address)
+    mailbox, host = sandbox.mailbox(scenario.address)
     return {
-        "email": address,
-        "first_name": first_name,
-        "last_name": last_name,
+        "email": scenario.address,
+        "first_name": scenario.first_name,
+        "last_name": scenario.last_name,
         "provider": "custom",
-        "password": "not-the-password" if wrong_password else mailbox.password,
-        "imap": {"host": host.name, "port": host.imaps, "security": "tls"},
-        "smtp": {"host": host.name, "port": host.submission, "security": "starttls"},
+        "password": "not-the-password" if scenario.wrong_password else mailbox.password,
+        "imap": {"host": f"imap.{host.domain}", "port": host.imaps, "security": "tls"},
+        "smtp": {"host": f"smtp.{host.domain}", "port": host.submission, "security": "starttls"},
     }
 
 
@@ -79,13 +76,7 @@ async def connect_demo(running: Running) -> Demo:
     accounts = {account["email"]: account["id"] for account in await _accounts(running, demo)}
     for scenario in SCENARIOS:
         if scenario.address not in accounts:
-            body = body_of(
-                running.sandbox,
-                scenario.address,
-                scenario.first_name,
-                scenario.last_name,
-                wrong_password=scenario.wrong_password,
-            )
+            body = body_of(running.sandbox, scenario)
             accounts[scenario.address] = (await _connect(running, demo, body))["id"]
     return demo.model_copy(update={"accounts": {one.address: accounts[one.address] for one in SCENARIOS}})
 

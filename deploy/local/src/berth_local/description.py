@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from berth_local.files import write_private
 from berth_local.sandbox.description import Sandbox
+from berth_local.sandbox.hosts import SPARE_MAILBOX
 
-__all__ = ["Demo", "Description", "ServiceDescription"]
+__all__ = ["DESCRIPTION_FILE", "SHELL_FILE", "Demo", "Description", "ServiceDescription"]
 
 DESCRIPTION_FILE = "berth.json"
 SHELL_FILE = "env"
@@ -54,7 +55,14 @@ class Description(_Value):
     def write(self, directory: Path) -> None:
         """Write both files, readable by their owner only."""
         write_private(directory / DESCRIPTION_FILE, self.model_dump_json(indent=2) + "\n")
-        shell = {"BERTH_URL": self.url, "BERTH_KEY": self.demo.api_key}
+        spare, host = self.sandbox.mailbox(SPARE_MAILBOX)
+        shell = {
+            "BERTH_URL": self.url,
+            "BERTH_KEY": self.demo.api_key,
+            "BERTH_SANDBOX_PASSWORD": spare.password,
+            "BERTH_SANDBOX_IMAP_PORT": str(host.imaps),
+            "BERTH_SANDBOX_SMTP_PORT": str(host.submission),
+        }
         write_private(
             directory / SHELL_FILE, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shell.items())
         )

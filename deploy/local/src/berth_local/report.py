@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from berth_local.demo import SCENARIOS, Account, is_complete
-from berth_local.description import Description
+from berth_local.description import DESCRIPTION_FILE, SHELL_FILE, Description
+from berth_local.sandbox.hosts import SPARE_MAILBOX
 
 __all__ = ["Results", "how_to_go_on"]
 
@@ -90,22 +91,27 @@ def _said(account: Account) -> Text:
 
 
 def how_to_go_on(running: Description, directory: Path) -> str:
-    """URL, key and the lines to try next; they work as they stand, in the repository's directory."""
-    files = {name: shlex.quote(_relative(directory / name)) for name in ("env", "mailbox.json", "berth.json")}
+    """URL, key and the lines to try next; they work as they stand, in the working directory of `make run`."""
     key = '-H "Authorization: Bearer $BERTH_KEY"'
     refused = running.demo.accounts["grace@acme.test"]
     return f"""
 Berth    {running.url}    API reference {running.url}/docs
 API key  {running.demo.api_key}
 
-  . {files["env"]}    # BERTH_URL and BERTH_KEY
+  . {_shell_path(directory / SHELL_FILE)}
+
   curl -s "$BERTH_URL/v1/accounts" {key}
+
   curl -s "$BERTH_URL/v1/accounts/{refused}/verification" {key}
-  curl -s "$BERTH_URL/v1/accounts" {key} -H "Content-Type: application/json" -d @{files["mailbox.json"]}
 
-Everything that runs is in {files["berth.json"]}. Ctrl-C stops it."""
+  curl -s "$BERTH_URL/v1/accounts" {key} -H 'Content-Type: application/json' \\
+    -d '{{"email": "{SPARE_MAILBOX}", "provider": "custom", "password": "'"$BERTH_SANDBOX_PASSWORD"'",
+         "imap": {{"host": "imap.acme.test", "port": '"$BERTH_SANDBOX_IMAP_PORT"', "security": "tls"}},
+         "smtp": {{"host": "smtp.acme.test", "port": '"$BERTH_SANDBOX_SMTP_PORT"', "security": "starttls"}}}}'
+
+Everything that runs is in {_shell_path(directory / DESCRIPTION_FILE)}. Ctrl-C stops it."""
 
 
-def _relative(path: Path) -> str:
+def _shell_path(path: Path) -> str:
     """Shorter, when it is below the working directory."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -1,13 +1,11 @@
 """`make run`: start the stack, show the demo, keep it running."""
 
-import json
 import os
 
 from rich.console import Console
 
-from berth_local.demo import SPARE_MAILBOX, body_of, connect_demo, watch
+from berth_local.demo import connect_demo, watch
 from berth_local.description import Demo, Description
-from berth_local.files import write_private
 from berth_local.report import Results, how_to_go_on
 from berth_local.services import GATEWAY_PORT
 from berth_local.settings import LocalSettings
@@ -36,8 +34,6 @@ async def run(settings: LocalSettings, lock_descriptor: int, console: Console) -
                 console.print(f"Not everything was answered within a minute; the logs are in {settings.logs}.")
             description = describe(running, demo)
             description.write(settings.directory)
-            spare = body_of(running.sandbox, SPARE_MAILBOX, "Barbara", "Liskov")
-            write_private(settings.directory / "mailbox.json", json.dumps(spare, indent=2) + "\n")
             console.print(how_to_go_on(description, settings.directory))
             await running.children.until_one_ends()
     finally:

@@ -24,8 +24,8 @@ class Certificates:
             self._authority.cert_pem.write_to_path(self.authority_file)
         self._stranger = trustme.CA(organization_name="An authority nobody knows")
 
-    def server_context(self, name: str, *, trusted: bool) -> ssl.SSLContext:
-        """A server's context with a new certificate for a host name."""
+    def server_context(self, *names: str, trusted: bool) -> ssl.SSLContext:
+        """A server's context with a new certificate for its host names."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        (self._authority if trusted else self._stranger).issue_cert(name).configure_cert(context)
+        (self._authority if trusted else self._stranger).issue_cert(*names).configure_cert(context)
         return context

@@ -12,7 +12,7 @@ class _Value(BaseModel):
 class Host(_Value):
     """A mail host."""
 
-    name: str = Field(description="in MX, certificate and DNS")
+    name: str = Field(description="in MX; imap.DOMAIN and smtp.DOMAIN are names of it too")
     domain: str
     address: str = Field(description="on loopback")
     trusted: bool = Field(description="whether its certificate is signed by the sandbox's authority")

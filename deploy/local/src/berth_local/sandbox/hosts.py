@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HOSTS", "MAILBOXES", "NAME_SERVER_PORT", "MailHost", "Ports", "loopback", "reserve"]
+__all__ = ["HOSTS", "MAILBOXES", "NAME_SERVER_PORT", "SPARE_MAILBOX", "MailHost", "Ports", "loopback", "reserve"]
 
 #: Tried first; all above 1024, so that nobody has to be root.
 NAME_SERVER_PORT: Final = 20053
@@ -42,8 +42,13 @@ class MailHost:
 
     @property
     def name(self) -> str:
-        """The host's name, for MX, certificate and clients."""
+        """The host's name, for MX."""
         return f"mail.{self.domain}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the host: those in its certificate."""
+        return (self.name, f"imap.{self.domain}", f"smtp.{self.domain}")
 
 
 HOSTS: Final = (
@@ -52,14 +57,10 @@ HOSTS: Final = (
     MailHost("nodmarc.test", 3, dmarc=False),
 )
 
-#: Their passwords are generated at the first start. The demo connects all but the last, which is left for whoever tries.
-MAILBOXES: Final = (
-    "ada@acme.test",
-    "grace@acme.test",
-    "linus@untrusted.test",
-    "edsger@nodmarc.test",
-    "barbara@acme.test",
-)
+#: Left by the demo for whoever tries the API.
+SPARE_MAILBOX: Final = "new@acme.test"
+#: Their passwords are generated at the first start.
+MAILBOXES: Final = ("ada@acme.test", "grace@acme.test", "linus@untrusted.test", "edsger@nodmarc.test", SPARE_MAILBOX)
 
 
 def loopback(number: int) -> str:

@@ -38,7 +38,7 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
         for mail_host in HOSTS:
             host, sockets = _reserve(mail_host)
             hosts.append(host)
-            context = certificates.server_context(host.name, trusted=host.trusted)
+            context = certificates.server_context(*mail_host.names, trusted=host.trusted)
             for service, listening in sockets.items():
                 serve = serve_imap if service.startswith("imap") else serve_smtp
                 starttls = service in ("imap", "submission")

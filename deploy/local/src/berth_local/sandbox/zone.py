@@ -23,6 +23,8 @@ ns2 IN A {address}
 @ IN A {address}
 @ IN MX 10 mail.{domain}.
 mail IN A {address}
+imap IN A {address}
+smtp IN A {address}
 @ IN TXT "v=spf1 mx -all"
 default._domainkey IN TXT "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwQWIzidqbFD3l/dMVwXjcLvZN5hK+m/ofFSHkwUPAIjTPK2hoUl2dUjGfFMSVk+vog15GeC4sErwbtl67N5Kz/+DNfNGVZv733zqfIllrte+AslaCtEBwjAaL2q27" "pL8Qkfe7+1KqJKDMQgR9BNeXBjYZ1nkvehySKOmdI0Gok6vqSSdlik0SMpjXgMrrCyzLdO/BM1F4yn1oYyZBH+tIGDMXmM7RTPqwKHMB0OBSXwJ32lQLXD/rK4wTrPkJVXB3qH3Rv7LI8THPM+P1mZyG2p/yxKgsGa0dtofatQQZAgQton2nVQukbscLIbz47AUNIkBSx4Iyay4VOF93obEFwIDAQAB"
 _smtp._tls IN TXT "v=TLSRPTv1; rua=mailto:tls@{domain}"

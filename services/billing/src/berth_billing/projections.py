@@ -57,7 +57,7 @@ class SeatsProjection:
         # a day begins with what the day before left, which may be its peak
         await connection.execute(
             """INSERT INTO seat_day AS d (organization_id, seat_kind, day, peak, closing)
-               VALUES ($1, $2, $3, greatest($4, $4 - $5), $4)
+               VALUES ($1, $2, $3, greatest($4::int, $4::int - $5::int), $4)
                ON CONFLICT (organization_id, seat_kind, day)
                DO UPDATE SET peak = greatest(d.peak, $4), closing = $4""",
             organization_id,

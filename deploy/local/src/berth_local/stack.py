@@ -166,9 +166,8 @@ class _Starting:
 
 
 async def _all_ready(client: httpx.AsyncClient, services: Mapping[str, ServiceDescription]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for name, service in services.items():
-            group.create_task(wait_until_ready(client, name, service.url))
+    for name, service in services.items():  # they start side by side; one after the other is asked
+        await wait_until_ready(client, name, service.url)
 
 
 async def _read_sandbox(file: Path) -> Sandbox:

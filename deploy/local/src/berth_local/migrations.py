@@ -1,6 +1,6 @@
 """Bring the databases of all services to this version: one process, because starting Python is most of the work.
 
-    MIGRATE='{"gateway": DSN, ...}' python -m berth_local.migrations
+MIGRATE='{"gateway": DSN, ...}' python -m berth_local.migrations
 """
 
 import asyncio

@@ -3,17 +3,18 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from berth_testing.bus import Journal, Member, Promises, Starts, Transport, eventually, fetched, messages, read_all
 
-from berth_events.runtime.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, Partition, RecordTooLarge
+from berth_events.runtime.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, Partition, Record, RecordTooLarge
 from berth_events.runtime.kafka_bus import KafkaBus
 from berth_events.runtime.postgres_bus import PostgresBus, partition_of
 
-POSTGRES = Promises(session_timeout=1.5, cooperative=True, stores_all_or_nothing=True)
-KAFKA = Promises(session_timeout=6, cooperative=False, stores_all_or_nothing=False)
+POSTGRES = Promises(session_timeout=1.5, cooperative=True)
+KAFKA = Promises(session_timeout=6, cooperative=False)
 
 
 @pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -48,9 +49,15 @@ async def topic(bus: Bus) -> str:
 
 @pytest.fixture(autouse=True)
 async def nothing_leaks() -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
+    tasks, sockets = asyncio.all_tasks(), open_sockets()
     yield
-    assert asyncio.all_tasks() - before <= {asyncio.current_task()}
+    assert asyncio.all_tasks() - tasks <= {asyncio.current_task()}
+    assert open_sockets() <= sockets
+
+
+def open_sockets() -> int:
+    """How many sockets this process has (Linux; elsewhere 0)."""
+    return sum("socket:" in str(fd.readlink()) for fd in Path("/proc/self/fd").glob("*") if fd.is_symlink())
 
 
 async def make_topic(bus: Bus, partitions: int) -> str:
@@ -94,12 +101,12 @@ async def test_a_key_stays_in_order_whoever_publishes(bus: Bus, other: Bus) -> N
             group.create_task(publisher((bus, other)[name % 2], name))
 
     assert all(offsets == list(range(len(offsets))) for offsets in tail.values()), "read while others wrote: no gap"
-    per_key = defaultdict(list)
-    partitions = defaultdict(set)
+    per_key: dict[tuple[bytes, str], list[int]] = defaultdict(list)
+    partitions: dict[bytes, set[Partition]] = defaultdict(set)
     for partition, records in (await read_all(bus, topic)).items():
         for record in records:
-            name, _, number = record.value.decode().partition(":")
-            per_key[record.key, name].append(int(number))
+            publisher_name, _, number = record.value.decode().partition(":")
+            per_key[record.key, publisher_name].append(int(number))
             partitions[record.key].add(partition)
     assert sum(map(len, per_key.values())) == 1000
     assert all(numbers == sorted(set(numbers)) for numbers in per_key.values())
@@ -118,7 +125,7 @@ async def test_what_is_not_stored_is_delivered_again(bus: Bus, topic: str) -> No
     seen = []
     for _ in range(2):
         consumer = await bus.consumer(group="again", topics=[topic], listener=Starts())
-        read = []
+        read: list[tuple[Partition, int]] = []
         while len(read) < 20:
             for records in (await consumer.fetch(max_records=7, timeout=1)).values():
                 read += [(record.partition, record.offset) for record in records]
@@ -189,7 +196,7 @@ async def test_paused_partitions_deliver_nothing_until_they_are_resumed(bus: Bus
     await publish(bus, messages(topic, 40))  # both have some; what is prefetched counts as well
     await asyncio.sleep(0.2)
     consumer.pause(frozenset({stopped}))
-    found = defaultdict(list)
+    found: dict[Partition, list[Record]] = defaultdict(list)
     while not (batch := await consumer.fetch(max_records=5, timeout=0.7)) or len(found[flowing]) < 5:
         for partition, records in batch.items():
             found[partition] += records

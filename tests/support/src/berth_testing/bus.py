@@ -19,12 +19,10 @@ class Promises:
     Attributes:
         session_timeout: seconds after which the partitions of a member that crashed are given away.
         cooperative: a rebalance takes a partition only from a member that loses it.
-        stores_all_or_nothing: of a batch.
     """
 
     session_timeout: float
     cooperative: bool
-    stores_all_or_nothing: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ async def kafka(pytestconfig: pytest.Config) -> AsyncIterator[KafkaServer]:
         ran_against(pytestconfig, f"Apache Kafka {kafka_version()}, one node (jars)")
         yield KafkaServer(cluster.bootstrap)
     finally:
-        await asyncio.to_thread(cluster.stop)
+        await asyncio.to_thread(cluster.kill)  # its data goes as well
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -65,5 +65,5 @@ def make_cluster() -> Iterator[MakeCluster]:
 
     yield make
     for cluster in made:
-        cluster.stop()
+        cluster.kill()
         shutil.rmtree(cluster.root, ignore_errors=True)

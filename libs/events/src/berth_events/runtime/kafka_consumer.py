@@ -15,7 +15,7 @@ from berth_events.runtime.kafka_client import abandon, deadline, end
 __all__ = ["KafkaConsumer"]
 
 _CONNECT_S: Final = 10
-_CALL_S: Final = 10
+_CALL_S: Final = 5
 _GRACE_S: Final = 0.2
 #: aiokafka leaves the group when nobody has asked for records for so long; `fetch` is called all the time.
 _MAX_POLL_INTERVAL_MS: Final = 600_000

@@ -18,8 +18,8 @@ from berth_events.runtime.bus import (
     RebalanceListener,
     refuse_too_large,
 )
-from berth_events.runtime.database import Pool, open_pool
-from berth_events.runtime.postgres_client import Signal, columns, deadline
+from berth_events.runtime.database import Pool
+from berth_events.runtime.postgres_client import Signal, columns, deadline, open_bus_pool
 from berth_events.runtime.postgres_consumer import PostgresConsumer
 from berth_events.runtime.postgres_group import Group
 
@@ -30,7 +30,6 @@ _SETUP_LOCK: Final = 7_205_002
 _CALL_S: Final = 10
 _PUBLISH_S: Final = 20
 _CLOSE_S: Final = 5
-_CONNECTIONS: Final = 8
 _RECORD_COLUMNS: Final = ("topic", "number", "offset", "key", "value", "header_names", "header_values")
 
 
@@ -129,7 +128,7 @@ class PostgresBus:
     async def _pool(self) -> Pool:
         async with self._opening:
             if self._opened is None:
-                self._opened = await open_pool(self._dsn, application_name="berth-bus", max_size=_CONNECTIONS)
+                self._opened = await open_bus_pool(self._dsn)
             return self._opened
 
 

@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 
 from berth_events.runtime.bus import BusError, Partition
-from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS, Pool
 
-__all__ = ["Signal", "columns", "deadline", "wait"]
+__all__ = ["CALL_S", "Signal", "columns", "deadline", "open_bus_pool", "wait"]
+
+#: How long a single statement may take. asyncpg needs as long again to give one up when the server is silent.
+CALL_S: Final = 5
+_CONNECTIONS: Final = 8
 
 
 class Signal:
@@ -35,6 +40,25 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def open_bus_pool(dsn: str) -> Pool:
+    """Connections for short statements.
+
+    Raises:
+        OSError, asyncpg.PostgresError: Postgres cannot be reached or refuses the login.
+    """
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=_CONNECTIONS,
+        timeout=CALL_S,
+        command_timeout=CALL_S,
+        server_settings={"application_name": "berth-bus", "idle_in_transaction_session_timeout": "10s"},
+    )
+    if pool is None:  # only by asyncpg's typing
+        raise OSError("asyncpg made no pool")
+    return pool
 
 
 @asynccontextmanager

@@ -10,14 +10,13 @@ import structlog
 
 from berth_events.runtime.bus import BusError, Partition, RebalanceListener, Record, drain
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS, Pool
-from berth_events.runtime.postgres_client import Signal, columns, deadline, wait
+from berth_events.runtime.postgres_client import CALL_S, Signal, columns, deadline, wait
 from berth_events.runtime.postgres_group import Group, Share
 
 __all__ = ["PostgresConsumer", "end_offsets"]
 
 _T = TypeVar("_T")
 
-_CALL_S: Final = 5
 _LEAVE_S: Final = 5
 _POLL_S: Final = (0.02, 0.2)
 _WATCH_S: Final = 0.25
@@ -118,14 +117,14 @@ class PostgresConsumer:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """See `berth_events.runtime.bus.Consumer`."""
-        async with deadline(_CALL_S, "commit"):
+        async with deadline(2 * CALL_S, "commit"):
             await self._group.pool.execute(
                 _COMMIT, self._group.name, self._group.member, *columns(offsets), list(offsets.values())
             )
 
     async def end_offsets(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
         """See `berth_events.runtime.bus.Consumer`."""
-        async with deadline(_CALL_S, "end offsets"):
+        async with deadline(2 * CALL_S, "end offsets"):
             return await end_offsets(self._group.pool, partitions)
 
     @property
@@ -254,7 +253,7 @@ class PostgresConsumer:
         """Ask the database; raises _Away when it is away for now, BusError when that lasts."""
         clock = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_CALL_S):
+            async with asyncio.timeout(2 * CALL_S):
                 answer = await question
         except INFRASTRUCTURE_ERRORS as error:
             if clock.time() - self._answered > self._group.session_timeout:

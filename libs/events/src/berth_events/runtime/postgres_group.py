@@ -78,7 +78,7 @@ class Group:
             self.session_timeout,
         )
         if renewed == "UPDATE 0":
-            raise SessionEnded
+            raise SessionEnded(f"the session of a member of {self.name} ended")
 
     async def changed(self, epoch: int) -> bool:
         """Whether members or assignments of the group are others than at this epoch, or a member's session is over."""
@@ -114,7 +114,7 @@ class Group:
                 self.member,
             )
         if self.member not in members:
-            raise SessionEnded
+            raise SessionEnded(f"the session of a member of {self.name} ended")
         return Share(
             epoch=epoch + changed,
             owned=frozenset(Partition(row["topic"], row["number"]) for row in rows),

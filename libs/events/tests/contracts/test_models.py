@@ -18,7 +18,7 @@ from berth_events import contracts
 from berth_events.contracts import AccountSuspended, Event, domain_id, event_schema, event_types
 from berth_events.contracts.topics import CATALOGUE, TOPICS
 
-EVENTS = list(event_types().values())
+EVENTS = [event for event in event_types().values() if event.__module__.startswith("berth_events.")]
 IDS = {"account_id": UUID(int=1), "organization_id": UUID(int=2), "project_id": UUID(int=3)}
 
 

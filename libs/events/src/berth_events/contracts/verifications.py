@@ -38,7 +38,9 @@ class Diagnosis(Value):
     confidence: Literal["high", "medium", "low", "none"] = Field(
         description="high: server known, code and text agree; low: by standards only; none: UNKNOWN"
     )
-    severity: Literal["error", "warning"] = Field(description="warning: the step went on")
+    severity: Literal["error", "warning"] = Field(
+        description="error: the mailbox, its settings or its credential is at fault; warning: nothing is said against them"
+    )
     action_by: Literal["user", "admin", "caller", "operator", "nobody"] = Field(
         description="who can mend it: the mailbox's user, the domain's administrator, the platform team that called, "
         "whoever operates Berth, or nobody"

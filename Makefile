@@ -31,11 +31,16 @@ develop: ## Make .venv with everything that tests and checks need
 	@deploy/local/environment dev
 
 .PHONY: check
-check: develop ## Lint, format, types, and which package may import which
+check: develop ## Lint, format, types, which package may import which, and what is published of the events
 	$(VENV)/ruff check
 	$(VENV)/ruff format --check
 	$(VENV)/mypy $(wildcard libs/*/src services/*/src deploy/local/src tests/support/src)
 	$(VENV)/lint-imports
+	$(VENV)/python -m berth_events.tools --check
+
+.PHONY: schemas
+schemas: develop ## Write what is published of the event contracts: JSON Schemas, AsyncAPI, docs/events.md
+	$(VENV)/python -m berth_events.tools
 
 .PHONY: test
 test: develop ## Run the tests, on real servers. TESTS="services/billing -k seats" chooses some

@@ -1,5 +1,6 @@
 """A role and a database for each service, and one for the embedded bus."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -75,7 +76,7 @@ async def prepare_databases(admin: str, suffix: str, password: Callable[[str], s
             raise ServerNotUsable(f"the server is Postgres {version}, Berth needs {MINIMUM_VERSION} or later")
         for owner, text in databases.passwords.items():
             await _create_role(connection, f"berth_{owner}", text, mark)
-            await _create_database(connection, databases.name(owner))
+        await asyncio.gather(*(_create_database(admin, databases.name(owner)) for owner in OWNERS))
         await _execute(connection, "ALTER DATABASE %I OWNER TO %I", databases.name("bus"), "berth_bus")
     except asyncpg.InsufficientPrivilegeError as error:
         raise ServerNotUsable(
@@ -101,9 +102,14 @@ async def _create_role(connection: "asyncpg.Connection[asyncpg.Record]", role: s
     await _execute(connection, "GRANT %I TO CURRENT_USER", role)
 
 
-async def _create_database(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
-    if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
-        await _execute(connection, "CREATE DATABASE %I", name)
+async def _create_database(admin: str, name: str) -> None:
+    """On a connection of its own: a database takes a moment, and they are made side by side."""
+    connection = await asyncpg.connect(admin, timeout=CONNECT_SECONDS, command_timeout=60)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+            await _execute(connection, "CREATE DATABASE %I", name)
+    finally:
+        await connection.close()
 
 
 async def _execute(connection: "asyncpg.Connection[asyncpg.Record]", template: str, *values: str) -> None:

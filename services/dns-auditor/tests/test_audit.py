@@ -70,7 +70,7 @@ async def test_dead_servers_leave_everything_open(dns: Dns, fails: list[str]) ->
     audit = await auditor(dns(dict.fromkeys(names, fails))).audit("example.com")
 
     assert states(audit.record) == ("unknown", "unknown", "unknown", "unknown")
-    assert audit.incomplete == {"MX", "SPF", "DKIM", "DMARC"}
+    assert audit.incomplete == {"mx", "spf", "dkim", "dmarc"}
     assert {(found.code, found.subject) for found in audit.record.findings} == {
         ("DNS_TEMPFAIL", name) for name in names
     }
@@ -100,7 +100,7 @@ async def test_a_check_that_is_late_is_unknown_and_leaves_nothing_running(dns: D
     audit = await auditor(resolver, deadline=0.05).audit("example.com")
 
     assert states(audit.record) == ("pass", "pass", "unknown", "pass")
-    assert audit.incomplete == {"DKIM"}
+    assert audit.incomplete == {"dkim"}
     assert resolver.cancelled == 1
     assert asyncio.all_tasks() == before
 
@@ -156,7 +156,7 @@ async def test_a_hostile_zone_gives_a_bounded_record(dns: Dns) -> None:
         "example.com"
     )
 
-    assert max(Counter(found.code for found in audit.record.findings).values()) == 20
+    assert max(Counter(found.code for found in audit.record.findings).values()) == 10
     assert len(audit.record.model_dump_json()) < 300_000
 
 

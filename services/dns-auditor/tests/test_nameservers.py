@@ -11,7 +11,7 @@ import pytest
 from dnslib import A, CNAME, DNSError, DNSRecord, MX, QTYPE, RCODE, RR, SOA, TXT  # isort: skip
 from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
-from berth_dns_auditor.nameservers import InvalidNameserver, Nameserver, NameserverResolver, parse_nameserver
+from berth_dns_auditor.nameservers import Nameserver, NameserverResolver
 from berth_dns_auditor.resolver import Answer, TemporaryDnsError, exchanges
 
 LONG = [f"{number:03d} " + "x" * 200 for number in range(20)]
@@ -246,25 +246,3 @@ async def test_questions_under_way_are_bounded() -> None:
         await asyncio.gather(*asking, return_exceptions=True)
 
     assert under_way == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("192.0.2.1", Nameserver("192.0.2.1", 53)),
-        (" 127.0.0.1:5353", Nameserver("127.0.0.1", 5353)),
-        ("2001:db8::1", Nameserver("2001:db8::1", 53)),
-        ("[2001:db8::1]:5353", Nameserver("2001:db8::1", 5353)),
-        ("[2001:db8::1]", Nameserver("2001:db8::1", 53)),
-    ],
-)
-def test_nameservers_of_the_settings(text: str, expected: Nameserver) -> None:
-    assert parse_nameserver(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "dns.example", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:0", "[::1]:x", "1.2.3"]
-)
-def test_what_is_not_a_nameserver(text: str) -> None:
-    with pytest.raises(InvalidNameserver, match="ip:port"):
-        parse_nameserver(text)

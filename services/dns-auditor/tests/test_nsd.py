@@ -1,15 +1,15 @@
 """Whole audits against NSD with the domains of the test bed."""
 
 import pytest
+
+from berth_dns_auditor.audit import Audit, Auditor
+from berth_dns_auditor.nameservers import Nameserver, NameserverResolver
 from berth_testing.nsd import NameServer
 from berth_testing.zones import DKIM_PUBLIC_KEY
 
-from berth_dns_auditor.audit import Audit, Auditor
-from berth_dns_auditor.nameservers import NameserverResolver, parse_nameserver
-
 
 async def audit(nsd: NameServer, domain: str) -> Audit:
-    resolver = NameserverResolver([parse_nameserver(nsd.endpoint)], attempt=1.0)
+    resolver = NameserverResolver([Nameserver(nsd.address, nsd.port)], attempt=1.0)
     return await Auditor(resolver, probe=lambda: "xq7d2").audit(domain)
 
 

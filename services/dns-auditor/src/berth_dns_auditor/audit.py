@@ -1,10 +1,9 @@
 """One audit: all checks at once, under one deadline."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from berth_dns_auditor.cache import SingleFlight
 from berth_dns_auditor.checks.basics import check_basics
@@ -13,14 +12,11 @@ from berth_dns_auditor.checks.dmarc import check_dmarc
 from berth_dns_auditor.checks.mx import check_mx
 from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.checks.spf import check_spf
-from berth_dns_auditor.findings import finding
+from berth_dns_auditor.findings import bounded, finding
 from berth_dns_auditor.resolver import Resolver
 from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
 
 __all__ = ["Audit", "Auditor"]
-
-#: A hostile zone can violate a rule a thousand times; this many findings of one code are enough.
-PER_CODE_MAX: Final = 20
 
 T = TypeVar("T")
 
@@ -31,8 +27,8 @@ class Audit:
 
     Attributes:
         record: What was found.
-        incomplete: The families of findings (`MX`, `SPF`, `DKIM`, `DMARC`: what their codes begin with) in which a
-            question stayed open, so that the absence of a finding proves nothing.
+        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`) in which a question stayed open, so that the absence of a
+            finding proves nothing.
     """
 
     record: DomainRecord
@@ -71,16 +67,16 @@ class Auditor:
                     check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
                 ),
             )
-        complete = {"MX": mx.complete, "SPF": spf.complete, "DKIM": dkim.complete, "DMARC": dmarc.complete}
+        complete = {"mx": mx.complete, "spf": spf.complete, "dkim": dkim.complete, "dmarc": dmarc.complete}
         return Audit(
             DomainRecord(
                 mx=mx.check,
                 spf=spf.check,
                 dkim=dkim.check,
                 dmarc=dmarc.check,
-                findings=_distinct((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings)),
+                findings=bounded((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings)),
             ),
-            frozenset(family for family, settled in complete.items() if not settled),
+            frozenset(name for name, settled in complete.items() if not settled),
         )
 
     async def _within(self, check: Coroutine[Any, Any, T], late: T) -> T:
@@ -92,17 +88,3 @@ class Auditor:
 
     def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
         return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)
-
-
-def _distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Each (code, subject) once, and a bounded number of each code."""
-    distinct: dict[tuple[str, str], Finding] = {}
-    for found in findings:
-        distinct.setdefault((found.code, found.subject), found)
-    counts: Counter[str] = Counter()
-    kept = []
-    for found in distinct.values():
-        counts[found.code] += 1
-        if counts[found.code] <= PER_CODE_MAX:
-            kept.append(found)
-    return tuple(kept)

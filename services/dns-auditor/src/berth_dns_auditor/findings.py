@@ -1,6 +1,8 @@
 """The catalogue of findings: what each code means, how severe it is, and what to do about it."""
 
 import csv
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,14 +12,19 @@ from typing import Final, Literal, cast
 from berth_dns_auditor.resolver import TemporaryDnsError, printable
 from berth_events.contracts import Finding
 
-__all__ = ["CatalogueEntry", "Severity", "catalogue", "finding", "tempfail"]
+__all__ = ["CatalogueEntry", "Severity", "bounded", "catalogue", "finding", "tempfail"]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
-#: A finding keeps this much evidence: lines, and characters of each.
-EVIDENCE_LINES: Final = 12
-EVIDENCE_WIDTH: Final = 600
-SUBJECT_WIDTH: Final = 300
+#: Bounds that keep an event far below what the bus takes, whatever a zone says: characters of a subject, lines of
+#: evidence and characters of each, findings of one code, findings altogether.
+SUBJECT_WIDTH: Final = 255
+EVIDENCE_LINES: Final = 6
+EVIDENCE_WIDTH: Final = 400
+PER_CODE_MAX: Final = 10
+FINDINGS_MAX: Final = 80
+
+_ORDER: Final = ("critical", "high", "medium", "unknown", "low", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,20 @@ def finding(code: str, subject: str, *evidence: str, severity: Severity | None =
         severity=severity or entry.severity,
         evidence=tuple(printable(line, EVIDENCE_WIDTH) for line in evidence[:EVIDENCE_LINES]),
     )
+
+
+def bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each (code, subject) once, the most severe first, and no more than an event can hold."""
+    distinct: dict[tuple[str, str], Finding] = {}
+    for found in findings:
+        distinct.setdefault((found.code, found.subject), found)
+    counts: Counter[str] = Counter()
+    kept = []
+    for found in sorted(distinct.values(), key=lambda found: _ORDER.index(found.severity)):
+        counts[found.code] += 1
+        if counts[found.code] <= PER_CODE_MAX:
+            kept.append(found)
+    return tuple(kept[:FINDINGS_MAX])
 
 
 def tempfail(error: TemporaryDnsError) -> Finding:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final, cast
 
 import dns.asyncquery
@@ -20,16 +19,12 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from berth_dns_auditor.resolver import Answer, Rcode, Rdtype, TemporaryDnsError
 
-__all__ = ["InvalidNameserver", "Nameserver", "NameserverResolver", "parse_nameserver", "system_nameservers"]
+__all__ = ["Nameserver", "NameserverResolver", "system_nameservers"]
 
 #: What fits one unfragmented datagram (DNS flag day 2020).
 EDNS_PAYLOAD: Final = 1232
 #: More aliases in a row than this are taken for a loop.
 ALIASES_MAX: Final = 8
-
-
-class InvalidNameserver(ValueError):
-    """A DNS server of the settings is not an address and a port. Write each as ip, ip:port or [ipv6]:port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +36,6 @@ class Nameserver:
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
-
-
-def parse_nameserver(text: str) -> Nameserver:
-    """Read `ip`, `ip:port` or `[ipv6]:port`.
-
-    Raises:
-        InvalidNameserver: the text is none of them.
-    """
-    host, _, port = text.strip().rpartition(":")
-    if not host or (":" in host and not host.endswith("]")):
-        host, port = text.strip(), "53"
-    try:
-        nameserver = Nameserver(str(ip_address(host.removeprefix("[").removesuffix("]"))), int(port))
-    except ValueError as error:
-        raise InvalidNameserver(f"{text!r}: {InvalidNameserver.__doc__}") from error
-    if not 0 < nameserver.port < 2**16:
-        raise InvalidNameserver(f"{text!r}: {InvalidNameserver.__doc__}")
-    return nameserver
 
 
 def system_nameservers() -> tuple[Nameserver, ...]:

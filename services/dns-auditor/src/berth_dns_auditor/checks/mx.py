@@ -12,6 +12,7 @@ from berth_dns_auditor.checks.outcome import Outcome, Reply, ask, ask_all
 from berth_dns_auditor.findings import finding, tempfail
 from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, exchanges, printable
 from berth_events.contracts import Finding, MxCheck, MxRecord
+from berth_net import is_routable
 
 __all__ = ["check_mx"]
 
@@ -115,14 +116,14 @@ def _hosts(hosts: Sequence[_Host]) -> Iterator[Finding]:
             code = "MX_NXDOMAIN" if missing else "MX_NO_ADDRESS"
             yield finding(code, host.name, *evidence, severity="critical" if lost else None)
         for address in host.addresses:
-            if not ip_address(address).is_global:
+            if not is_routable(ip_address(address)):
                 yield finding("MX_PRIVATE_ADDRESS", f"{host.name} {address}", *evidence)
 
 
 async def _check_reverse(resolver: Resolver, address: str, host: str) -> list[Finding]:
     """Whether the address of a host has a PTR, and a name there resolves back to it (RFC 1912 §2.1)."""
     parsed = ip_address(address)
-    if not parsed.is_global:
+    if not is_routable(parsed):
         return []
     pointer = await ask(resolver, parsed.reverse_pointer, "PTR")
     if isinstance(pointer, TemporaryDnsError):

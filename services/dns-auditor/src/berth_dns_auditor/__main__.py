@@ -1,0 +1,39 @@
+"""`python -m berth_dns_auditor`, `berth-dns-auditor`: the service's commands, and `audit DOMAIN` for a look by hand."""
+
+import argparse
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from berth_dns_auditor.bootstrap import SERVICE, make_auditor
+from berth_dns_auditor.settings import DnsSettings
+from berth_events.runtime.cli import run_command_line
+
+
+def main() -> int:
+    """Run the command line."""
+    if sys.argv[1:2] == ["audit"]:
+        return _audit(sys.argv[2:])
+    return run_command_line(SERVICE)
+
+
+def _audit(arguments: list[str]) -> int:
+    """Audit one domain and print its record; needs no database and no bus."""
+    parser = argparse.ArgumentParser(
+        prog="berth-dns-auditor audit", description="Audit a domain with the name servers of BERTH_DNS_SERVERS."
+    )
+    parser.add_argument("domain", help="in its A-label form, for example example.com")
+    options = parser.parse_args(arguments)
+    try:
+        settings = DnsSettings()
+    except ValidationError as error:
+        print(f"BERTH_DNS_SERVERS: {error.errors()[0]['msg']}", file=sys.stderr)
+        return 2
+    audit = asyncio.run(make_auditor(settings.berth_dns_servers).audit(options.domain))
+    print(audit.record.model_dump_json(indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

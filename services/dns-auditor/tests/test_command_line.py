@@ -1,0 +1,53 @@
+"""`python -m berth_dns_auditor audit` and the settings, as an operator meets them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from berth_dns_auditor.nameservers import Nameserver
+from berth_dns_auditor.settings import AuditorSettings, DnsSettings
+from berth_events.contracts import DomainRecord
+from berth_testing.nsd import NameServer
+
+
+def audit(domain: str, servers: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "berth_dns_auditor", "audit", domain],
+        env=os.environ | {"BERTH_DNS_SERVERS": servers},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_an_audit_by_hand_prints_the_record(nsd: NameServer) -> None:
+    done = audit("nodmarc.example", nsd.endpoint)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    record = DomainRecord.model_validate_json(done.stdout)
+    assert (record.spf.state, record.dmarc.state) == ("pass", "fail")
+
+
+def test_a_bad_setting_is_named() -> None:
+    done = audit("nodmarc.example", "dns.example")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("BERTH_DNS_SERVERS: ")
+    assert "'dns.example' is not a name server" in done.stderr
+
+
+def test_servers_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DnsSettings().berth_dns_servers == ()
+
+    monkeypatch.setenv("BERTH_DNS_SERVERS", "127.0.0.1:5353, 2001:db8::1,")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/x")
+
+    expected = (Nameserver("127.0.0.1", 5353), Nameserver("2001:db8::1", 53))
+    assert AuditorSettings().berth_dns_servers == expected
+    monkeypatch.setenv("BERTH_DNS_SERVERS", "127.0.0.1:x")
+    with pytest.raises(ValidationError, match="berth_dns_servers"):
+        DnsSettings()

@@ -316,7 +316,11 @@ async def test_a_rebalance_waits_for_work_in_flight(bus: Bus, other: Bus, transp
     first, second = Member("first", journal, seconds=0.02), Member("second", journal, seconds=0.02)
     async with first.joined(bus, group, topic):
         await eventually(lambda: journal.by_member["first"] > 10)
+        first.go_on.clear()
         async with second.joined(other, group, topic):
+            await asyncio.sleep(1)
+            assert second.owned == set()
+            first.go_on.set()
             await eventually(lambda: len(first.owned) == len(second.owned) == 2)
             await eventually(lambda: journal.by_member["second"] > 10)
         assert second.owned == set()

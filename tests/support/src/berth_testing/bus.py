@@ -92,6 +92,8 @@ class Member:
     def __init__(self, name: str, journal: Journal, *, seconds: float = 0) -> None:
         self.name, self._journal, self._seconds = name, journal, seconds
         self.owned: set[Partition] = set()
+        self.go_on = asyncio.Event()  # cleared, a record in flight is not ended
+        self.go_on.set()
         self._busy = asyncio.Lock()
 
     async def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
@@ -119,6 +121,7 @@ class Member:
             if record.offset != self._journal.offsets.get(partition, 0):
                 self._journal.faults.append(f"{self.name} reads {record.offset} of {partition}")
             await asyncio.sleep(self._seconds)
+            await self.go_on.wait()
             self._journal.handled[partition, record.offset] += 1
             self._journal.by_member[self.name] += 1
             self._journal.offsets[partition] = record.offset + 1

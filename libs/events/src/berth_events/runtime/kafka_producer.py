@@ -82,7 +82,7 @@ class KafkaProducer:
             return stored
         await abandon(self._client, *self._parts())  # nothing of this batch may arrive later
         if not any(stored):
-            problem = problem or next((error for future in sent if (error := _error(future))), None)
+            problem = problem or next(filter(None, map(_error, sent)), None)
             raise BusError(f"Kafka acknowledged nothing: {problem!r}") from problem
         return acknowledgements(messages, stored)
 

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+
 from berth_testing.mail_bed import MailBed
 from berth_testing.mail_users import bulk_user
 

@@ -4,6 +4,7 @@ import dns.asyncquery
 import dns.message
 import dns.rcode
 import pytest
+
 from berth_testing.nsd import NameServer, name_server
 from berth_testing.servers import require_root_and
 

@@ -1,4 +1,5 @@
 import asyncpg
+
 from berth_testing.postgres import DatabaseFrom, PostgresServer
 
 

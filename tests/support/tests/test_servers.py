@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from berth_testing.servers import Daemon, ServerFailedError, free_ports, require_root_and, working_directory
 
 

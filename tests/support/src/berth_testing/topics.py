@@ -130,11 +130,9 @@ class EventSchemas:
     """
 
     def __init__(self, directory: Path) -> None:
+        schemas = [json.loads(file.read_text()) for file in directory.glob("*/*.json")]
         self._validators = {
-            file.name.removesuffix(".json"): Draft202012Validator(
-                json.loads(file.read_text()), format_checker=FormatChecker()
-            )
-            for file in directory.glob("*.json")
+            schema["$id"]: Draft202012Validator(schema, format_checker=FormatChecker()) for schema in schemas
         }
 
     def faults(self, event: CloudEvent) -> list[str]:
@@ -152,7 +150,7 @@ class EventSchemas:
         UUID(headers["ce_id"])
         if datetime.fromisoformat(headers["ce_time"]).tzinfo is None:
             faults.append("ce_time has no time zone")
-        name = ".".join(headers["ce_dataschema"].rsplit(":", 2)[1:])
-        if name not in self._validators:
-            return [*faults, f"no schema for {name}"]
-        return faults + [error.message for error in self._validators[name].iter_errors(event.data)]
+        validator = self._validators.get(headers["ce_dataschema"])
+        if validator is None:
+            return [*faults, f"no schema {headers['ce_dataschema']}"]
+        return faults + [error.message for error in validator.iter_errors(event.data)]

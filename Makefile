@@ -49,7 +49,7 @@ test: develop ## Run the tests, on real servers. TESTS="services/billing -k seat
 
 .PHONY: bench
 bench: develop ## Measure; writes what it found to the terminal
-	$(VENV)/python -m benchmarks
+	PYTHONPATH=tests $(VENV)/python -m benchmarks
 
 .PHONY: help
 help: ## Explain the targets

@@ -43,7 +43,7 @@ async def build(settings: BillingSettings) -> AsyncIterator[Parts]:
                 Relay(settings.database(), bus, store.appended, clock),
                 ActiveProjection(pool, bus, seats, parking, clock),
                 Projector(pool, bus, limits, parking, clock, store=store),
-                UsageCloser(pool, store, clock),
+                UsageCloser(pool, bus, store, clock),
             ],
         )
 

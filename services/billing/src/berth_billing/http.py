@@ -1,7 +1,7 @@
 """Billing's internal API: subscriptions in, seats out. For the operator's own systems, not for platform teams."""
 
 import secrets
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, status
@@ -16,19 +16,34 @@ from berth_events.runtime.database import Pool
 __all__ = ["make_app"]
 
 
+#: More than anybody has, and small enough for the column.
+_MANY_SEATS: Final = 1_000_000_000
+
+
+class LimitsIn(BaseModel):
+    """Seats of each kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    monitoring: int = Field(ge=0, le=_MANY_SEATS)
+    spam_check: int = Field(ge=0, le=_MANY_SEATS)
+
+
 class SubscriptionIn(BaseModel):
     """A plan and the seats that it allows."""
 
     model_config = ConfigDict(extra="forbid")
 
-    plan: str = Field(min_length=1, max_length=100, examples=["team"])
-    limits: SeatCount
+    plan: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$", examples=["team"])
+    limits: LimitsIn
 
 
-class SubscriptionOut(SubscriptionIn):
+class SubscriptionOut(BaseModel):
     """The subscription as it is now."""
 
     organization_id: UUID
+    plan: str
+    limits: SeatCount
 
 
 class SeatsOut(BaseModel):
@@ -64,8 +79,9 @@ def make_app(pool: Pool, subscriptions: Subscriptions, token: str) -> FastAPI:
     @router.put("/subscriptions/{organization_id}")
     async def put_subscription(organization_id: UUID, body: SubscriptionIn) -> SubscriptionOut:
         """Activate or change the organization's subscription; the same body again changes nothing."""
-        saved = await subscriptions.put(organization_id, body.plan, body.limits)
-        return SubscriptionOut(organization_id=organization_id, plan=saved.plan or "", limits=saved.limits)
+        limits = SeatCount.model_validate(body.limits.model_dump())
+        await subscriptions.put(organization_id, body.plan, limits)
+        return SubscriptionOut(organization_id=organization_id, plan=body.plan, limits=limits)
 
     @router.delete("/subscriptions/{organization_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def end_subscription(organization_id: UUID) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from berth_billing import repository
-from berth_events.contracts import AccountRemoved, AccountRequested, Envelope, SeatKind, SeatLimitReached
+from berth_billing.repository import Watch
+from berth_events.contracts import AccountRemoved, AccountRequested, Envelope, SeatLimitReached
 from berth_events.contracts.topics import ACCOUNTS
 from berth_events.runtime.store import Context, EventStore
 
@@ -26,26 +26,33 @@ class SeatLimits:
 
     async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
         """Apply events of one partition, in order."""
-        for envelope in envelopes:
-            match envelope.data:
-                case AccountRequested() as event:
-                    await self._changed(connection, envelope, event.organization_id, event.seat_kind, 1)
-                case AccountRemoved() as event:
-                    await self._changed(connection, envelope, event.organization_id, event.seat_kind, -1)
-                case _:
-                    pass
+        changes = [
+            (envelope, event)
+            for envelope in envelopes
+            if isinstance(event := envelope.data, AccountRequested | AccountRemoved)
+        ]
+        organizations = {event.organization_id for _, event in changes}
+        await repository.lock_organizations(connection, organizations)
+        limits = await repository.limits(connection, organizations)
+        watches = await repository.watches(connection, organizations)
+        for envelope, event in changes:
+            place = event.organization_id, event.seat_kind
+            before = watches.get(place, Watch(used=0, reached=False))
+            limit = getattr(limits[event.organization_id], event.seat_kind)
+            taken = isinstance(event, AccountRequested)
+            used = before.used + (1 if taken else -1)
+            watches[place] = Watch(used=used, reached=used >= limit)
+            if taken and used >= limit and not before.reached:
+                reached = SeatLimitReached(
+                    organization_id=event.organization_id,
+                    seat_kind=event.seat_kind,
+                    limit=limit,
+                    used=used,
+                    reached_at=envelope.time,
+                )
+                await self._append(connection, reached, envelope)
+        await repository.save_watches(connection, watches)
 
-    async def _changed(
-        self, connection: "Connection", envelope: Envelope, organization_id: UUID, seat_kind: SeatKind, change: int
-    ) -> None:
-        used, reached = await repository.count_watched(connection, organization_id, seat_kind, change)
-        subscription = await repository.subscription(connection, organization_id, lock=True)
-        limit = getattr(subscription.limits, seat_kind) if subscription and subscription.active else 0
-        if used >= limit and not reached and change > 0:
-            version = await self._store.version(connection, organization_id)
-            event = SeatLimitReached(
-                organization_id=organization_id, seat_kind=seat_kind, limit=limit, used=used, reached_at=envelope.time
-            )
-            await self._store.append(connection, organization_id, version, [event], Context.caused_by(envelope))
-        if (used >= limit) != reached:
-            await repository.mark_reached(connection, organization_id, seat_kind, reached=used >= limit)
+    async def _append(self, connection: "Connection", event: SeatLimitReached, cause: Envelope) -> None:
+        version = await self._store.version(connection, event.organization_id)
+        await self._store.append(connection, event.organization_id, version, [event], Context.caused_by(cause))

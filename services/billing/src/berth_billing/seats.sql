@@ -1,21 +1,11 @@
--- The seats projection: billing's own fold of the account events.
+-- The seats projection: billing's own fold of the account events. Each seat with its time, and no counter: what was taken at
+-- any moment follows from these rows, in whatever order the partitions were read.
 CREATE TABLE seat (
     account_id      uuid PRIMARY KEY,
     organization_id uuid NOT NULL,
-    seat_kind       text NOT NULL
-);
-CREATE TABLE seat_count (
-    organization_id uuid NOT NULL,
     seat_kind       text NOT NULL,
-    used            int NOT NULL CHECK (used >= 0),
-    PRIMARY KEY (organization_id, seat_kind)
+    taken_at        timestamptz NOT NULL,
+    freed_at        timestamptz CHECK (freed_at >= taken_at)
 );
--- Per day with a change: the most seats taken at once, and how many at the end of the day.
-CREATE TABLE seat_day (
-    organization_id uuid NOT NULL,
-    seat_kind       text NOT NULL,
-    day             date NOT NULL,
-    peak            int NOT NULL,
-    closing         int NOT NULL,
-    PRIMARY KEY (organization_id, seat_kind, day)
-);
+CREATE INDEX seat_taken ON seat (organization_id, seat_kind) WHERE freed_at IS NULL;
+CREATE INDEX seat_history ON seat (organization_id, taken_at);

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from berth_billing import repository
-from berth_billing.repository import Subscription
+from berth_billing.repository import NO_SEATS, Subscription
 from berth_events.contracts import Event, SeatCount, SubscriptionActivated, SubscriptionChanged, SubscriptionEnded
 from berth_events.runtime.store import ConcurrencyConflict, Context, EventStore
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["NoSubscription", "Subscriptions"]
 
 _TRIES: Final = 3
-_NO_SEATS: Final = SeatCount(monitoring=0, spam_check=0)
 
 
 class NoSubscription(LookupError):
@@ -59,7 +58,7 @@ class Subscriptions:
                 raise NoSubscription(str(organization_id))
             return SubscriptionEnded(organization_id=organization_id)
 
-        ended = Subscription(organization_id=organization_id, plan=None, limits=_NO_SEATS, active=False)
+        ended = Subscription(organization_id=organization_id, plan=None, limits=NO_SEATS, active=False)
         await self._change(organization_id, ended, decide)
 
     async def _change(
@@ -68,7 +67,8 @@ class Subscriptions:
         for attempt in range(1, _TRIES + 1):
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
-                    current = await repository.subscription(connection, organization_id, lock=True)
+                    await repository.lock_organizations(connection, [organization_id])
+                    current = await repository.subscription(connection, organization_id)
                     event = decide(current)
                     if event is None:
                         return

@@ -1,0 +1,1 @@
+"""Accounts: what is asked for, how it is accepted, how it is read back."""

@@ -1,0 +1,242 @@
+"""Commands on accounts, each inside the caller's transaction: what is accepted is accepted whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID, uuid4
+
+from berth_events.contracts import (
+    AccountRemoved,
+    AccountRequested,
+    CredentialRef,
+    MailServer,
+    OnFailure,
+    Provider,
+    SeatKind,
+)
+from berth_gateway import feed
+from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.errors import AddressTaken, NotFound
+from berth_vault import Binding, Credential, VaultWriter
+
+if TYPE_CHECKING:
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Connection
+    from berth_events.runtime.store import Context, EventStore
+    from berth_gateway.seats import SeatLedger
+
+__all__ = ["Accounts", "ConnectAccount", "Mailbox", "Removal", "Tenant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whose accounts."""
+
+    organization_id: UUID
+    project_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """An address, the vetted servers behind it, and the secrets for them.
+
+    Attributes:
+        imap: None when the account only sends.
+        smtp: None when the account only receives.
+        imap_issue: IMAP is known not to work, so it is not tried; `imap` is kept for later.
+    """
+
+    address: MailAddress
+    imap: MailServer | None
+    smtp: MailServer | None
+    credential: Credential
+    imap_issue: bool = False
+
+    @property
+    def tried_imap(self) -> MailServer | None:
+        """The IMAP server that is to be verified, if any."""
+        return None if self.imap_issue else self.imap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectAccount:
+    """A mailbox is to become an account."""
+
+    mailbox: Mailbox
+    provider: Provider
+    first_name: str
+    last_name: str
+    seat_kind: SeatKind
+    on_failure: OnFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Why an account is removed."""
+
+    reason: Literal["requested", "verification_failed", "workspace_removed"]
+    context: "Context"
+
+
+class Accounts:
+    """Accepts and removes accounts.
+
+    Args:
+        store: the event store.
+        vault: takes the sealed credentials.
+        seats: the ledger.
+        clock: time.
+    """
+
+    def __init__(self, store: "EventStore", vault: VaultWriter, seats: "SeatLedger", clock: "Clock") -> None:
+        self._store, self._vault, self._seats, self._clock = store, vault, seats, clock
+
+    async def connect(
+        self, connection: "Connection", tenant: Tenant, command: ConnectAccount, context: "Context"
+    ) -> tuple[UUID, CredentialRef]:
+        """Accept an account: seat, write model, sealed credential, event and outbox row.
+
+        Returns:
+            The id of the account, which the connector now verifies, and where its credential lies.
+
+        Raises:
+            AddressTaken: the project has the address.
+            SubscriptionRequired, SeatLimitReached: there is no seat for it.
+        """
+        mailbox = command.mailbox
+        account_id, reference = uuid4(), CredentialRef(credential_id=uuid4(), version=1)
+        await self._refuse_taken(connection, tenant, mailbox.address)
+        await self._add_domain(connection, mailbox.address.domain)
+        await self._vault.insert(connection, binding(tenant, account_id, reference), mailbox.credential)
+        event = AccountRequested(
+            account_id=account_id,
+            organization_id=tenant.organization_id,
+            project_id=tenant.project_id,
+            imap=mailbox.tried_imap,
+            smtp=mailbox.smtp,
+            credential_ref=reference,
+            address=mailbox.address.text,
+            domain=mailbox.address.domain,
+            provider=command.provider,
+            seat_kind=command.seat_kind,
+            first_name=command.first_name,
+            last_name=command.last_name,
+            on_failure=command.on_failure,
+        )
+        envelopes = await self._store.append(connection, account_id, 0, [event], context)
+        # the rows that others queue for come last, so that they are locked as briefly as can be
+        await self._seats.take(connection, tenant.organization_id, command.seat_kind)
+        await self._insert(connection, command, event)
+        await feed.publish(connection, [(tenant.project_id, envelope) for envelope in envelopes])
+        return account_id, reference
+
+    async def remove(self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context") -> None:
+        """Remove an account because its owner asked.
+
+        Raises:
+            NotFound: the project has no such account.
+        """
+        found = await connection.fetchval(
+            "SELECT true FROM account WHERE account_id = $1 AND project_id = $2", account_id, tenant.project_id
+        )
+        removed = await self.remove_all(connection, {account_id: Removal("requested", context)} if found else {})
+        if not removed:
+            raise NotFound
+        await feed.publish(connection, removed)
+
+    async def remove_all(self, connection: "Connection", removals: Mapping[UUID, Removal]) -> list[feed.Entry]:
+        """Remove those of the accounts that are still there: event, credential erased, seat released.
+
+        Returns:
+            The AccountRemoved events, which the caller publishes to the feeds.
+        """
+        rows = await connection.fetch(
+            """SELECT account_id, organization_id, project_id, address, seat_kind, credential_id, version FROM account
+                WHERE account_id = ANY($1::uuid[]) AND removed_at IS NULL ORDER BY account_id FOR UPDATE""",
+            list(removals),
+        )
+        entries: list[feed.Entry] = []
+        for row in rows:
+            removal = removals[row["account_id"]]
+            event = AccountRemoved(
+                account_id=row["account_id"],
+                organization_id=row["organization_id"],
+                project_id=row["project_id"],
+                address=row["address"],
+                seat_kind=row["seat_kind"],
+                reason=removal.reason,
+            )
+            appended = await self._store.append(connection, event.account_id, row["version"], [event], removal.context)
+            entries += [(event.project_id, envelope) for envelope in appended]
+            await self._vault.delete(connection, row["credential_id"])
+        await connection.execute(
+            "UPDATE account SET removed_at = $2, version = version + 1 WHERE account_id = ANY($1::uuid[])",
+            [row["account_id"] for row in rows],
+            self._clock.now(),
+        )
+        await self._seats.release(connection, [(row["organization_id"], row["seat_kind"]) for row in rows])
+        return entries
+
+    async def _refuse_taken(self, connection: "Connection", tenant: Tenant, address: MailAddress) -> None:
+        taken = await connection.fetchval(
+            "SELECT account_id FROM account WHERE project_id = $1 AND address_key = $2 AND removed_at IS NULL",
+            tenant.project_id,
+            address.key,
+        )
+        if taken is not None:
+            raise AddressTaken(account_id=str(taken))
+
+    async def _add_domain(self, connection: "Connection", domain: str) -> None:
+        # a conflict would use up a number of the identity each time: ask first
+        await connection.execute(
+            """INSERT INTO domain (domain, created_at)
+               SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM domain WHERE domain = $1)
+               ON CONFLICT (domain) DO NOTHING""",
+            domain,
+            self._clock.now(),
+        )
+
+    async def _insert(self, connection: "Connection", command: ConnectAccount, event: AccountRequested) -> None:
+        mailbox = command.mailbox
+        inserted = await connection.fetchval(
+            """WITH numbered AS (
+                       UPDATE project SET next_number = next_number + 1 WHERE project_id = $3
+                       RETURNING next_number - 1 AS number)
+                   INSERT INTO account (account_id, organization_id, project_id, number, address, address_key, domain, provider,
+                                        first_name, last_name, imap, smtp, imap_issue, seat_kind, on_failure,
+                                        credential_id, credential_version, version, created_at)
+                   SELECT $1, $2, $3, number, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17 FROM numbered
+                   ON CONFLICT (project_id, address_key) WHERE removed_at IS NULL DO NOTHING
+                   RETURNING true""",
+            event.account_id,
+            event.organization_id,
+            event.project_id,
+            mailbox.address.text,
+            mailbox.address.key,
+            mailbox.address.domain,
+            command.provider,
+            command.first_name,
+            command.last_name,
+            mailbox.imap and mailbox.imap.model_dump(mode="json"),
+            mailbox.smtp and mailbox.smtp.model_dump(mode="json"),
+            mailbox.imap_issue,
+            command.seat_kind,
+            command.on_failure,
+            event.credential_ref.credential_id,
+            event.credential_ref.version,
+            self._clock.now(),
+        )
+        if not inserted:  # another request was quicker since we looked
+            tenant = Tenant(organization_id=event.organization_id, project_id=event.project_id)
+            await self._refuse_taken(connection, tenant, mailbox.address)
+            raise AddressTaken
+
+
+def binding(tenant: Tenant, owner_id: UUID, reference: CredentialRef) -> Binding:
+    """The vault's row of a credential."""
+    return Binding(
+        organization_id=tenant.organization_id,
+        owner_id=owner_id,
+        credential_id=reference.credential_id,
+        version=reference.version,
+    )

@@ -1,0 +1,175 @@
+"""Accounts as the canonical API takes and shows them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+
+from berth_events.contracts import CheckState, Diagnosis, Finding, Provider, SeatKind, Step
+
+__all__ = [
+    "Account",
+    "AccountInput",
+    "AccountPage",
+    "AccountStatus",
+    "Checks",
+    "Domain",
+    "Input",
+    "Instant",
+    "Secret",
+    "Server",
+    "ServerInput",
+    "Text",
+    "VerificationReport",
+    "VerificationSummary",
+    "instant",
+]
+
+AccountStatus = Literal["pending", "connected", "failed", "disconnected"]
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
+
+
+def storable(text: str) -> str:
+    """The text, when Postgres can store it."""
+    # the error must not show the value: it may be a secret
+    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("contains NUL or a lone surrogate")
+    return text
+
+
+def storable_secret(secret: SecretStr) -> SecretStr:
+    """The secret, when the vault can take it."""
+    storable(secret.get_secret_value())
+    return secret
+
+
+Instant = Annotated[datetime, PlainSerializer(instant, return_type=str, when_used="json")]
+Text = Annotated[str, Field(max_length=1000), AfterValidator(storable)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000), AfterValidator(storable_secret)]
+
+
+class Input(BaseModel):
+    """A request body: unknown fields are refused, and values are not shown in errors."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class ServerInput(Input):
+    """A mail server and how to log in to it."""
+
+    host: Annotated[Text, Field(min_length=1, examples=["imap.acme.com"])]
+    port: int = Field(ge=1, le=65535, examples=[993])
+    security: Literal["tls", "starttls"] | None = Field(
+        default=None, description="default: `tls` on 993 and 465, else `starttls`"
+    )
+    username: Text | None = Field(default=None, description="default: the email address")
+    password: Secret | None = Field(default=None, description="default: the account's `password`")
+
+
+class AccountInput(Input):
+    """A mailbox to be connected."""
+
+    email: Text
+    first_name: Text = ""
+    last_name: Text = ""
+    provider: Provider = Field(description="`gmail` and `outlook` need no servers")
+    password: Secret | None = Field(default=None, description="for both servers; never shown again")
+    imap: ServerInput | None = Field(
+        default=None, description="null for an account that only sends; gmail and outlook: may be left out"
+    )
+    smtp: ServerInput | None = Field(
+        default=None, description="null for an account that only receives; gmail and outlook: may be left out"
+    )
+    seat_kind: SeatKind = "monitoring"
+
+
+class Server(BaseModel):
+    """A mail server of an account. Secrets are never shown."""
+
+    host: str
+    port: int
+    security: Literal["tls", "starttls"]
+    username: str
+
+
+class VerificationSummary(BaseModel):
+    """The last time the account was proven. `imap` and `smtp`: true proven, false failed, null not tried."""
+
+    verification_id: UUID
+    outcome: Literal["connected", "failed"]
+    started_at: Instant
+    duration_ms: float
+    imap: bool | None
+    smtp: bool | None
+
+
+class Checks(BaseModel):
+    """What the last audit says; `unknown` when a question was not answered, or not asked yet."""
+
+    mx: CheckState = "unknown"
+    spf: CheckState = "unknown"
+    dkim: CheckState = "unknown"
+    dmarc: CheckState = "unknown"
+
+
+class Domain(BaseModel):
+    """The account's domain. Valid and value are the last definite answers; null before there is one."""
+
+    domain: str
+    spf_valid: bool | None = None
+    spf_value: str | None = None
+    dkim_valid: bool | None = None
+    dkim_selector: str | None = None
+    dkim_value: str | None = None
+    dmarc_valid: bool | None = None
+    dmarc_value: str | None = None
+    mx_records: list[tuple[str, str, str]] = Field(default=[], description="host, address, preference")
+    last_check_at: Instant | None = None
+    checks: Checks = Checks()
+    findings: list[Finding] = []
+
+
+class Account(BaseModel):
+    """A connected, or to be connected, mailbox: one address, one account, one seat."""
+
+    id: UUID
+    number: int = Field(description="the account's number in the project, which dialects use as its id")
+    email: str
+    first_name: str
+    last_name: str
+    provider: Provider
+    status: AccountStatus
+    seat_kind: SeatKind
+    suspended: bool
+    imap: Server | None
+    smtp: Server | None
+    diagnosis: Diagnosis | None = Field(description="why the last verification failed, and what mends it")
+    verification: VerificationSummary | None
+    domain: Domain
+    created_at: Instant
+
+
+class AccountPage(BaseModel):
+    """Accounts in the order of their numbers."""
+
+    items: list[Account]
+    next_cursor: str | None = Field(description="null on the last page")
+
+
+class VerificationReport(BaseModel):
+    """The last verification, step by step; without steps while the first one is pending."""
+
+    account_id: UUID
+    status: AccountStatus
+    outcome: Literal["connected", "failed"] | None = None
+    started_at: Instant | None = None
+    duration_ms: float | None = None
+    imap: bool | None = None
+    smtp: bool | None = None
+    diagnosis: Diagnosis | None = None
+    steps: list[Step] = []

@@ -1,0 +1,155 @@
+"""Accounts: connect, list, show, remove, and the steps of their verification."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Query, Request, status
+from starlette.responses import Response
+
+from berth_events.runtime.database import Connection
+from berth_gateway.accounts.commands import ConnectAccount
+from berth_gateway.accounts.presentation import account_resource, verification_report
+from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, AccountStatus, VerificationReport
+from berth_gateway.accounts.translation import mailbox_of
+from berth_gateway.api.authentication import Reads, Writes
+from berth_gateway.api.examples import ACCOUNT, ACCOUNT_INPUTS, ACCOUNT_PAGE, VERIFICATION
+from berth_gateway.api.idempotency import Answer, IdempotencyKey
+from berth_gateway.api.openapi import BODY, KEY, problems
+from berth_gateway.api.paths import AccountId, decode_cursor, encode_cursor
+from berth_gateway.api.services import Provided, context_of
+from berth_gateway.errors import (
+    AddressTaken,
+    IdempotencyKeyReused,
+    InvalidCursor,
+    InvalidFields,
+    InvalidIdempotencyKey,
+    NotFound,
+    SeatLimitReached,
+    SubscriptionRequired,
+)
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+
+_CURSOR: Final = "a"
+_REFUSALS: Final = (
+    SubscriptionRequired, SeatLimitReached, AddressTaken, InvalidIdempotencyKey, IdempotencyKeyReused,
+)  # fmt: skip
+
+
+def _example(value: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"example": value}}}
+
+
+@router.post(
+    "",
+    operation_id="connectAccount",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_model=Account,
+    responses={
+        202: {
+            **_example(ACCOUNT),
+            "headers": {"Location": {"description": "where the account is", "schema": {"type": "string"}}},
+        },
+        **problems(*KEY, *BODY, *_REFUSALS),
+    },
+)
+async def connect_account(
+    request: Request,
+    services: Provided,
+    caller: Writes,
+    body: Annotated[AccountInput, Body(openapi_examples=ACCOUNT_INPUTS)],
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Connect a mailbox by IMAP and SMTP.
+
+    The account is accepted at once, with its seat, and then verified: `status` turns from `pending` to `connected` or
+    `failed`, which the account, its verification and the event feed tell. A seat is taken until the account is removed.
+    """
+    identified = await services.idempotency.identify(request, caller.key_id, idempotency_key)
+    if answered := await services.idempotency.answered(identified):
+        return answered.response()
+    mailbox = await mailbox_of(body, services.vetting)
+    connect = ConnectAccount(
+        mailbox=mailbox,
+        provider=body.provider,
+        first_name=body.first_name,
+        last_name=body.last_name,
+        seat_kind=body.seat_kind,
+        on_failure="keep",
+    )
+
+    async def command(connection: Connection) -> Answer:
+        account_id, _ = await services.accounts.connect(connection, caller.tenant, connect, context_of(request))
+        view = await services.repository.find(connection, caller.tenant.project_id, account_id)
+        if view is None:
+            raise LookupError(account_id)
+        shown = account_resource(view).model_dump(mode="json")
+        return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/accounts/{account_id}"})
+
+    return (await services.idempotency.run(identified, command)).response()
+
+
+@router.get(
+    "",
+    operation_id="listAccounts",
+    responses={200: _example(ACCOUNT_PAGE), **problems(*KEY, InvalidCursor, InvalidFields)},
+)
+async def list_accounts(
+    services: Provided,
+    caller: Reads,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    status: Annotated[AccountStatus | None, Query(description="only accounts of this status")] = None,
+) -> AccountPage:
+    """The accounts of the project, by number."""
+    after = decode_cursor(_CURSOR, cursor)
+    async with services.pool.acquire() as connection:
+        found = await services.repository.page(
+            connection, caller.tenant.project_id, after=after, limit=limit + 1, status=status
+        )
+    shown = found[:limit]
+    return AccountPage(
+        items=[account_resource(view) for view in shown],
+        next_cursor=encode_cursor(_CURSOR, shown[-1].number) if len(found) > limit else None,
+    )
+
+
+@router.get("/{account_id}", operation_id="getAccount", responses={200: _example(ACCOUNT), **problems(*KEY, NotFound)})
+async def get_account(services: Provided, caller: Reads, account_id: AccountId) -> Account:
+    """One account."""
+    async with services.pool.acquire() as connection:
+        view = await services.repository.find(connection, caller.tenant.project_id, account_id)
+    if view is None:
+        raise NotFound
+    return account_resource(view)
+
+
+@router.get(
+    "/{account_id}/verification",
+    operation_id="getVerification",
+    responses={200: _example(VERIFICATION), **problems(*KEY, NotFound)},
+)
+async def get_verification(services: Provided, caller: Reads, account_id: AccountId) -> VerificationReport:
+    """The last verification of an account, step by step, with the words of its servers."""
+    async with services.pool.acquire() as connection:
+        found = await services.repository.verification(connection, caller.tenant.project_id, account_id)
+    if found is None:
+        raise NotFound
+    return verification_report(account_id, *found)
+
+
+@router.delete(
+    "/{account_id}",
+    operation_id="removeAccount",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(*KEY, NotFound),
+)
+async def remove_account(request: Request, services: Provided, caller: Writes, account_id: AccountId) -> None:
+    """Remove an account: its credential is erased and its seat is free at once."""
+
+    async def command(connection: Connection) -> Answer:
+        await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
+        return Answer(status.HTTP_204_NO_CONTENT, None)
+
+    await services.idempotency.run(None, command)

@@ -1,0 +1,50 @@
+"""The gateway's application: the canonical API, the dialects, and what surrounds every request."""
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Scope
+
+from berth_gateway.api import accounts, events, organizations, problems
+from berth_gateway.api.middleware import BodyLimit, RequestIdentity
+from berth_gateway.api.services import Services
+from berth_gateway.dialects.mailreach import endpoints as mailreach
+from berth_gateway.errors import GatewayError
+
+__all__ = ["make_app"]
+
+_MAX_BODY_BYTES: Final = 1_000_000
+_DIALECTS: Final = ("/api/", "/v1/imap_auth")
+_DESCRIPTION: Final = """\
+Connects mailboxes: proves over IMAP and SMTP that they work, says why when they do not, and audits their domains.
+
+Send the key of a project as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. Errors are problem documents (RFC 9457); each names
+what to mend. Every answer carries `X-Request-Id`.
+"""
+
+
+def make_app(services: Services) -> FastAPI:
+    """The application, without the routes that the runtime adds for probes and metrics."""
+    app = FastAPI(
+        title="Berth",
+        version="1",
+        description=_DESCRIPTION,
+        redirect_slashes=False,  # some clients follow no redirects
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.install(app)
+    # the last one added is the outermost
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, refuse=_refuse)
+    app.add_middleware(RequestIdentity)
+    for router in (organizations.router, accounts.router, events.router, mailreach.router):
+        app.include_router(router)
+    return app
+
+
+def _refuse(scope: Scope, error: GatewayError) -> ASGIApp:
+    """An error outside of any route, in the form of the API that the path belongs to."""
+    request = scope["state"]["request_id"]
+    if scope["path"].startswith(_DIALECTS):
+        return mailreach.refusal(error, request)
+    return problems.problem_response(error, request)

@@ -1,0 +1,149 @@
+"""The examples of the OpenAPI document. A test holds each against its model."""
+
+from typing import Any, Final
+
+__all__ = ["ACCOUNT", "ACCOUNT_INPUTS", "ACCOUNT_PAGE", "EVENT_PAGE", "EVENT_STREAM", "VERIFICATION"]
+
+_ACCOUNT_ID: Final = "0d3c5a0e-8f57-4d0e-9c53-2f0c7a4b9e11"
+_EVENT_ID: Final = "a4a7f0c2-55a6-5c49-8a5e-6a2f5f1f7c10"
+
+ACCOUNT_INPUTS: Final[dict[str, Any]] = {
+    "custom": {
+        "summary": "A mailbox on servers of its own",
+        "value": {
+            "email": "alice@acme.com",
+            "first_name": "Alice",
+            "last_name": "Doe",
+            "provider": "custom",
+            "password": "correct horse battery staple",
+            "imap": {"host": "imap.acme.com", "port": 993, "security": "tls"},
+            "smtp": {"host": "smtp.acme.com", "port": 587, "security": "starttls"},
+            "seat_kind": "monitoring",
+        },
+    },
+    "gmail": {
+        "summary": "Gmail with an app password",
+        "value": {"email": "bob@gmail.com", "provider": "gmail", "password": "abcd efgh ijkl mnop"},
+    },
+    "sendOnly": {
+        "summary": "An account that only sends, with a password of its own",
+        "value": {
+            "email": "news@acme.com",
+            "provider": "custom",
+            "imap": None,
+            "smtp": {"host": "smtp.acme.com", "port": 465, "username": "relay-7", "password": "s3cret"},
+            "seat_kind": "spam_check",
+        },
+    },
+}
+
+_DIAGNOSIS: Final[dict[str, Any]] = {
+    "code": "AUTH_BAD_CREDENTIALS",
+    "rule_id": "dovecot.imap.auth_failed",
+    "table_version": "2026-11-01",
+    "confidence": "high",
+    "severity": "error",
+    "action_by": "user",
+    "meaning": "The server refused user name or password",
+    "remedy": "Check the password; otherwise use an app password",
+    "retry_policy": "never",
+    "reply": "NO [AUTHENTICATIONFAILED] Authentication failed.",
+}
+
+ACCOUNT: Final[dict[str, Any]] = {
+    "id": _ACCOUNT_ID,
+    "number": 17,
+    "email": "alice@acme.com",
+    "first_name": "Alice",
+    "last_name": "Doe",
+    "provider": "custom",
+    "status": "connected",
+    "seat_kind": "monitoring",
+    "suspended": False,
+    "imap": {"host": "imap.acme.com", "port": 993, "security": "tls", "username": "alice@acme.com"},
+    "smtp": {"host": "smtp.acme.com", "port": 587, "security": "starttls", "username": "alice@acme.com"},
+    "diagnosis": None,
+    "verification": {
+        "verification_id": "6f1f0c59-6c8e-4f43-9f3c-0a2f1f6f4a01",
+        "outcome": "connected",
+        "started_at": "2026-11-21T09:30:00.120Z",
+        "duration_ms": 812.4,
+        "imap": True,
+        "smtp": True,
+    },
+    "domain": {
+        "domain": "acme.com",
+        "spf_valid": True,
+        "spf_value": "v=spf1 include:spf.acme.com -all",
+        "dkim_valid": True,
+        "dkim_selector": "20251104",
+        "dkim_value": "v=DKIM1; k=rsa; p=MIIB...",
+        "dmarc_valid": False,
+        "dmarc_value": None,
+        "mx_records": [["mx1.acme.com", "203.0.113.25", "10"]],
+        "last_check_at": "2026-11-21T09:30:01.004Z",
+        "checks": {"mx": "pass", "spf": "pass", "dkim": "pass", "dmarc": "fail"},
+        "findings": [
+            {"code": "DMARC_MISSING", "subject": "_dmarc.acme.com", "severity": "high", "evidence": ["NXDOMAIN"]}
+        ],
+    },
+    "created_at": "2026-11-21T09:29:59.871Z",
+}
+
+ACCOUNT_PAGE: Final[dict[str, Any]] = {"items": [ACCOUNT], "next_cursor": "YTE3"}
+
+VERIFICATION: Final[dict[str, Any]] = {
+    "account_id": _ACCOUNT_ID,
+    "status": "failed",
+    "outcome": "failed",
+    "started_at": "2026-11-21T09:30:00.120Z",
+    "duration_ms": 812.4,
+    "imap": False,
+    "smtp": True,
+    "diagnosis": _DIAGNOSIS,
+    "steps": [
+        {
+            "protocol": "imap",
+            "name": "connect",
+            "outcome": "ok",
+            "started_at": "2026-11-21T09:30:00.131Z",
+            "duration_ms": 12.3,
+            "message": "",
+            "diagnosis": None,
+            "transcript": [],
+        },
+        {
+            "protocol": "imap",
+            "name": "authenticate",
+            "outcome": "failed",
+            "started_at": "2026-11-21T09:30:00.198Z",
+            "duration_ms": 204.8,
+            "message": "The server refused the credential",
+            "diagnosis": _DIAGNOSIS,
+            "transcript": ["C: A2 AUTHENTICATE PLAIN ***", "S: A2 NO [AUTHENTICATIONFAILED] Authentication failed."],
+        },
+    ],
+}
+
+_EVENT: Final[dict[str, Any]] = {
+    "cursor": "ZTQy",
+    "specversion": "1.0",
+    "id": _EVENT_ID,
+    "source": "/berth/gateway",
+    "type": "AccountRemoved",
+    "subject": _ACCOUNT_ID,
+    "sequence": 2,
+    "time": "2026-11-21T09:31:00.000Z",
+    "data": {
+        "account_id": _ACCOUNT_ID,
+        "organization_id": "c0a8f3f6-3c55-4f4c-8d0d-0f6d1f5c2a01",
+        "project_id": "b58f1d53-8a0b-4b43-9a0e-4c9b9d0f7a02",
+        "address": "alice@acme.com",
+        "seat_kind": "monitoring",
+        "reason": "requested",
+    },
+}
+
+EVENT_PAGE: Final[dict[str, Any]] = {"items": [_EVENT], "next_cursor": "ZTQy"}
+
+EVENT_STREAM: Final = 'retry: 1000\n\nid: ZTQy\nevent: AccountRemoved\ndata: {"cursor":"ZTQy", ...}\n\n: still here\n\n'

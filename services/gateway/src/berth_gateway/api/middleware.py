@@ -1,0 +1,98 @@
+"""What surrounds every request: its id, its place in a trace, and the limit of its body."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import UUID, uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from berth_gateway.errors import BodyTooLarge, GatewayError
+
+__all__ = ["BodyLimit", "RequestIdentity"]
+
+_TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class RequestIdentity:
+    """Gives each request an id, the caller's own when it is a UUID, and names it in the answer and in the logs.
+
+    `scope["state"]` holds `request_id` and `traceparent` (W3C Trace Context, or None).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        identity = _uuid(headers.get("x-request-id")) or uuid4()
+        traceparent = headers.get("traceparent")
+        state = scope.setdefault("state", {})
+        state["request_id"] = identity
+        state["traceparent"] = traceparent if _TRACEPARENT.fullmatch(traceparent or "") else None
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = str(identity)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=str(identity)):
+            await self._app(scope, receive, send_named)
+
+
+class BodyLimit:
+    """Reads the whole body before the application runs, and refuses it when it is too large, announced or not.
+
+    Args:
+        app: the application.
+        max_bytes: largest body.
+        refuse: makes the answer for the path of the request.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, refuse: Callable[[Scope, GatewayError], ASGIApp]) -> None:
+        self._app, self._max_bytes, self._refuse = app, max_bytes, refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        messages: list[Message] = []
+        size, more = 0, True
+        too_large = announced.isdecimal() and int(announced[:20]) > self._max_bytes
+        while more and not too_large:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            messages.append(message)
+            size += len(message.get("body", b""))
+            too_large = size > self._max_bytes
+            more = message.get("more_body", False)
+        if too_large:
+            await self._refuse(scope, BodyTooLarge())(scope, receive, send)
+            return
+        await self._app(scope, _replay(messages, receive), send)
+
+
+def _replay(messages: list[Message], receive: Receive) -> Callable[[], Awaitable[Message]]:
+    remaining = iter(messages)
+
+    async def replayed() -> Message:
+        found = next(remaining, None)
+        return found if found is not None else await receive()
+
+    return replayed
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

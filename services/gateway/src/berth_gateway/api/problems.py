@@ -1,0 +1,141 @@
+"""Errors on the wire: RFC 9457 problem documents. They never repeat what was sent, which may hold a secret."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
+from berth_events.runtime.store import ConcurrencyConflict
+from berth_gateway.errors import (
+    FieldFault,
+    GatewayError,
+    InternalError,
+    InvalidFields,
+    InvalidJson,
+    NotFound,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+__all__ = ["MEDIA_TYPE", "field_faults", "install", "problem_response", "request_id", "translated"]
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+#: pydantic's error type -> what is wrong and how to mend it; `{}` takes values of the error's context.
+_FAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    "missing": ("The field is missing.", "Add it."),
+    "extra_forbidden": ("There is no such field.", "Remove it, or check its spelling."),
+    "string_type": ("The value is not a string.", "Send a JSON string."),
+    "string_too_short": ("The value is empty or too short.", "Send at least {min_length} characters."),
+    "string_too_long": ("The value is too long.", "Send at most {max_length} characters."),
+    "too_short": ("The value is empty or too short.", "Send at least {min_length}."),
+    "too_long": ("The value is too long.", "Send at most {max_length}."),
+    "literal_error": ("The value is not one of those that are known.", "Send {expected}."),
+    "greater_than_equal": ("The number is too small.", "Send {ge} or more."),
+    "less_than_equal": ("The number is too large.", "Send {le} or less."),
+    "int_type": ("The value is not a whole number.", "Send a JSON number without a fraction."),
+    "int_parsing": ("The value is not a whole number.", "Send digits only."),
+    "int_from_float": ("The number has a fraction.", "Send a whole number."),
+    "bool_type": ("The value is neither true nor false.", "Send true or false."),
+    "bool_parsing": ("The value is neither true nor false.", "Send true or false."),
+    "model_attributes_type": ("The value is not an object.", "Send a JSON object."),
+    "model_type": ("The value is not an object.", "Send a JSON object."),
+    "list_type": ("The value is not a list.", "Send a JSON array."),
+    "uuid_parsing": ("The value is not a UUID.", "Send 32 hexadecimal digits in groups of 8-4-4-4-12."),
+    "value_error": ("The text has characters that cannot be stored.", "Remove NUL and lone surrogates."),
+}
+_OTHER: Final = ("The value is not valid.", "See the field in /openapi.json.")
+
+_log = structlog.get_logger(__name__)
+
+
+def request_id(request: Request) -> UUID:
+    """The id of the request, which is also in the header X-Request-Id of the answer."""
+    found: UUID = request.state.request_id
+    return found
+
+
+def problem_response(error: GatewayError, request: UUID) -> Response:
+    """The problem document of an error."""
+    return JSONResponse(
+        {
+            "type": error.type_uri(),
+            "title": error.title,
+            "status": error.status,
+            "detail": error.detail,
+            "request_id": str(request),
+            **error.members,
+        },
+        status_code=error.status,
+        media_type=MEDIA_TYPE,
+        headers=error.headers,
+    )
+
+
+def field_faults(errors: Sequence[Any]) -> list[FieldFault]:
+    """Translate pydantic's errors; only types, places and limits are taken from them, never values."""
+    found = []
+    for error in errors:
+        detail, remedy = _FAULTS.get(error["type"], _OTHER)
+        path = [str(part) for part in error["loc"] if part not in ("body", "query", "header", "path")]
+        found.append(FieldFault(".".join(path) or "body", detail, remedy.format_map(error.get("ctx") or {})))
+    return found
+
+
+def translated(error: Exception) -> GatewayError:
+    """The error of ours that says what an exception of framework, validation or database means to the caller."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        # 400: the framework could not read the body as JSON at all
+        known = {400: InvalidJson, 404: NotFound}.get(error.status_code)
+        return known() if known else _Http(error)
+    return Unavailable() if isinstance(error, (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict)) else InternalError()
+
+
+def _invalid(error: RequestValidationError) -> GatewayError:
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return InvalidJson()
+    if isinstance(error.body, bytes):  # the framework left it alone, because it is not called JSON
+        return UnsupportedMediaType()
+    return InvalidFields(field_faults(faults))
+
+
+class _Http(GatewayError):
+    """What the framework itself refuses, such as a method that a path does not have."""
+
+    def __init__(self, error: HTTPException) -> None:
+        super().__init__(str(error.detail))
+        self.status = error.status_code  # type: ignore[misc]  # one class for all statuses of the framework
+        self.headers = dict(error.headers or {})  # type: ignore[misc]
+        self.title = str(error.detail)  # type: ignore[misc]
+
+    @classmethod
+    def type_uri(cls) -> str:
+        return "about:blank"
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem document."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_response(translated(error), request_id(request))
+
+    async def busy(request: Request, error: Exception) -> Response:
+        _log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
+        return await answer(request, error)
+
+    for expected in (GatewayError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(expected, answer)
+    for infrastructure in (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict):
+        app.add_exception_handler(infrastructure, busy)

@@ -1,0 +1,61 @@
+"""What the endpoints work with, built by the composition root and handed to them by `Provided`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from berth_events.runtime.store import Context
+
+if TYPE_CHECKING:
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Pool
+    from berth_gateway.accounts.commands import Accounts
+    from berth_gateway.accounts.repository import AccountRepository
+    from berth_gateway.accounts.servers import ServerVetting
+    from berth_gateway.api.authentication import PlatformKey
+    from berth_gateway.api.idempotency import Idempotency
+    from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+    from berth_gateway.feed import FeedReader, FeedTail
+    from berth_gateway.tenants import Tenants
+
+__all__ = ["Provided", "Services", "StreamTiming", "context_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTiming:
+    """How long an event stream is silent at most, and how long it lasts, in seconds."""
+
+    heartbeat: float = 15
+    cap: float = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything behind the endpoints."""
+
+    pool: "Pool"
+    clock: "Clock"
+    platform_key: "PlatformKey"
+    tenants: "Tenants"
+    idempotency: "Idempotency"
+    vetting: "ServerVetting"
+    accounts: "Accounts"
+    repository: "AccountRepository"
+    feed: "FeedReader"
+    tail: "FeedTail"
+    mailreach: "ImapAuth"
+    timing: StreamTiming = StreamTiming()
+
+
+def _services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Provided = Annotated[Services, Depends(_services)]
+
+
+def context_of(request: Request) -> Context:
+    """The context of what the request makes happen."""
+    return Context(correlation_id=request.state.request_id, traceparent=request.state.traceparent)

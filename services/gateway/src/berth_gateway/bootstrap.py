@@ -1,0 +1,137 @@
+"""The gateway's composition root."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from berth_events.runtime.buses import open_bus
+from berth_events.runtime.clock import SystemClock
+from berth_events.runtime.database import open_pool
+from berth_events.runtime.parking import Parking
+from berth_events.runtime.projector import Projector
+from berth_events.runtime.rebuild import ActiveProjection
+from berth_events.runtime.relay import Relay
+from berth_events.runtime.service import Part, Parts, Service
+from berth_events.runtime.store import EventStore
+from berth_gateway.accounts.commands import Accounts
+from berth_gateway.accounts.probes import Probes
+from berth_gateway.accounts.repository import AccountRepository
+from berth_gateway.accounts.servers import ServerVetting
+from berth_gateway.api.app import make_app
+from berth_gateway.api.authentication import PlatformKey
+from berth_gateway.api.idempotency import Idempotency
+from berth_gateway.api.services import Services
+from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+from berth_gateway.feed import FeedReader, FeedTail
+from berth_gateway.fingerprints import Fingerprints
+from berth_gateway.housekeeping import Housekeeping
+from berth_gateway.process_manager import ProcessManager
+from berth_gateway.projections import Views
+from berth_gateway.seats import SeatLedger
+from berth_gateway.settings import GatewaySettings
+from berth_gateway.tenants import Tenants
+from berth_gateway.waiting import Waiting
+from berth_net import DnsResolver, HostGuard, Policy
+from berth_vault import Sealer, VaultWriter
+
+if TYPE_CHECKING:
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Pool
+
+__all__ = ["SERVICE", "Gateway", "build", "compose"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The gateway without its bus."""
+
+    services: Services
+    views: Views
+    manager: ProcessManager
+    housekeeping: Housekeeping
+    pollers: tuple[Part, ...]
+
+
+def compose(settings: GatewaySettings, pool: "Pool", store: EventStore, clock: "Clock") -> Gateway:
+    """Wire what works on the database alone."""
+    vault = VaultWriter(Sealer.from_text(settings.berth_vault_public_key))
+    policy = Policy.parse(settings.berth_allow_networks, settings.berth_allow_ports)
+    vetting = ServerVetting(HostGuard(DnsResolver(settings.dns_servers()), policy))
+    platform_key = settings.berth_platform_key.get_secret_value()
+    fingerprints = Fingerprints(hmac.new(platform_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
+    seats, repository = SeatLedger(), AccountRepository()
+    accounts, probes = Accounts(store, vault, seats, clock), Probes(store, vault, clock)
+    settled = Waiting(pool, repository.settled, clock)
+    audits = Waiting(pool, repository.audited, clock)
+    reader = FeedReader(pool)
+    tail = FeedTail(reader, clock)
+    services = Services(
+        pool=pool,
+        clock=clock,
+        platform_key=PlatformKey(platform_key),
+        tenants=Tenants(pool, clock),
+        idempotency=Idempotency(pool, store, fingerprints, clock),
+        vetting=vetting,
+        accounts=accounts,
+        repository=repository,
+        feed=reader,
+        tail=tail,
+        mailreach=ImapAuth(
+            pool=pool,
+            store=store,
+            vetting=vetting,
+            accounts=accounts,
+            probes=probes,
+            repository=repository,
+            fingerprints=fingerprints,
+            settled=settled,
+            audits=audits,
+            clock=clock,
+        ),
+    )
+    return Gateway(
+        services=services,
+        views=Views(),
+        manager=ProcessManager(accounts, probes, seats),
+        housekeeping=Housekeeping(pool, probes, clock),
+        pollers=(settled, audits, tail),
+    )
+
+
+@asynccontextmanager
+async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
+    """Build every part of the gateway, and release it at the end."""
+    clock = SystemClock()
+    store = EventStore("/berth/gateway", clock)
+    parking = Parking(clock)
+    async with (
+        open_bus(settings) as bus,
+        await open_pool(settings.database(), application_name="berth-gateway", max_size=settings.pool_size) as pool,
+    ):
+        gateway = compose(settings, pool, store, clock)
+        yield Parts(
+            pool=pool,
+            bus=bus,
+            clock=clock,
+            app=make_app(gateway.services),
+            projections=[gateway.views, gateway.manager],
+            running=[
+                Relay(settings.database(), bus, store.appended, clock),
+                ActiveProjection(pool, bus, gateway.views, parking, clock),
+                Projector(pool, bus, gateway.manager, parking, clock, store=store),
+                gateway.housekeeping,
+                *gateway.pollers,
+            ],
+        )
+
+
+SERVICE = Service(
+    name="gateway",
+    package="berth_gateway",
+    settings=GatewaySettings,
+    build=build,
+    rebuildable=[Views()],
+)

@@ -1,0 +1,1 @@
+"""MailReach's API, so that its clients work when their host is changed."""

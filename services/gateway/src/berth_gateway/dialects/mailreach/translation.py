@@ -1,0 +1,203 @@
+"""Between MailReach's forms and ours."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from berth_events.contracts import Provider, Verification
+from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
+from berth_gateway.accounts.commands import Mailbox
+from berth_gateway.accounts.presentation import domain_resource
+from berth_gateway.accounts.repository import AccountView, Audit
+from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
+from berth_gateway.dialects.mailreach.schemas import (
+    Account,
+    AccountDomain,
+    DryRunAccount,
+    ImapAuthError,
+    ImapAuthRequest,
+)
+from berth_gateway.errors import FieldFault, InvalidFields
+from berth_vault import Credential, SecretName
+
+__all__ = ["account", "connection_of", "dry_run_account", "error_of", "mailbox_of"]
+
+#: Ports whose security everybody agrees on, whatever the hint says.
+_KNOWN_PORTS: Final = (25, 465, 587, 2525)
+_SECRETS: Final[tuple[SecretName, ...]] = ("imap_password", "smtp_password")
+_DEFAULT_PORTS: Final = {"imap": 993, "smtp": 587}
+_SENDING_PROVIDERS: Final[dict[Provider, str | None]] = {"gmail": "google", "outlook": "microsoft", "custom": None}
+
+Protocol = Literal["imap", "smtp"]
+
+
+async def mailbox_of(request: ImapAuthRequest, vetting: ServerVetting) -> Mailbox:
+    """Fill in the provider's servers and the defaults, and vet the servers.
+
+    Raises:
+        InvalidFields: all faults; each field by its name in MailReach's API.
+    """
+    faults: list[FieldFault] = []
+    address = _address(request, faults)
+    protocols: list[Protocol] = ["smtp"] if request.smtp_only else ["imap", "smtp"]
+    servers: dict[Protocol, NamedServer] = {}
+    secrets: dict[SecretName, str] = {}
+    for protocol in protocols:
+        optional = protocol == "imap" and request.imap_issue
+        server = _server(request, protocol)
+        secret = getattr(request, f"{protocol}_server_password") or request.password
+        if server is None and not optional:
+            faults.append(_missing(f"{protocol}_server"))
+        if secret is None and not optional:
+            faults.append(_missing(f"{protocol}_server_password"))
+        if server is not None and secret is not None:
+            servers[protocol] = server
+            secrets["imap_password" if protocol == "imap" else "smtp_password"] = secret.get_secret_value()
+    vetted, refused = await vetting.vet(list(servers.values()))
+    if faults or refused or address is None:
+        raise InvalidFields([*faults, *refused])
+    by_protocol = dict(zip(servers, vetted, strict=True))
+    return Mailbox(
+        address=address,
+        imap=by_protocol.get("imap"),
+        smtp=by_protocol["smtp"],
+        credential=Credential(secrets),
+        imap_issue=request.imap_issue,
+    )
+
+
+def connection_of(request: ImapAuthRequest, mailbox: Mailbox) -> dict[str, Any]:
+    """Everything that makes two requests the same, secrets included: only for a fingerprint."""
+    return {
+        "request": request.model_dump(
+            mode="json", include={"first_name", "last_name", "provider", "imap_issue", "spamchecker_only"}
+        ),
+        "address": mailbox.address.key,
+        "imap": mailbox.imap and mailbox.imap.model_dump(mode="json"),
+        "smtp": mailbox.smtp and mailbox.smtp.model_dump(mode="json"),
+        "secrets": {name: mailbox.credential.reveal(name) for name in _SECRETS if name in mailbox.credential.names},
+    }
+
+
+def account(view: AccountView, *, alive: bool) -> Account:
+    """The account with every documented key.
+
+    Args:
+        view: what is known.
+        alive: it was proven to work.
+    """
+    return Account(
+        id=view.number,
+        created_at=view.created_at,
+        email=view.address,
+        first_name=view.first_name,
+        last_name=view.last_name,
+        provider=view.provider,
+        alive=alive and not view.suspended,
+        suspended=view.suspended,
+        spamchecker_enabled=view.seat_kind == "spam_check",
+        imap_issue=view.imap_issue,
+        detected_sending_provider=_SENDING_PROVIDERS[view.provider],
+        domain=_domain(view.domain, view.domain_number, view.domain_created_at, view.audit),
+    )
+
+
+def dry_run_account(
+    request: ImapAuthRequest,
+    mailbox: Mailbox,
+    known: tuple[int, datetime, Audit | None] | None,
+    now: datetime,
+) -> DryRunAccount:
+    """The account that the request would make, of a mailbox that works.
+
+    Args:
+        request: what was sent.
+        mailbox: what was verified.
+        known: number, age and audit of the domain, when an account has it.
+        now: the time.
+    """
+    number, created_at, audit = known or (0, now, None)
+    return DryRunAccount(
+        id=request.id or 0,
+        created_at=now,
+        email=mailbox.address.text,
+        first_name=request.first_name,
+        last_name=request.last_name,
+        provider=request.provider,
+        alive=True,
+        suspended=False,
+        spamchecker_enabled=request.spamchecker_only,
+        imap_issue=request.imap_issue,
+        detected_sending_provider=_SENDING_PROVIDERS[request.provider],
+        domain=_domain(mailbox.address.domain, number, created_at, audit),
+        imap_auth_success=True,
+        smtp_auth_success=True,
+    )
+
+
+def error_of(mailbox: Mailbox, verification: Verification, request_id: UUID) -> ImapAuthError:
+    """Why the mailbox does not work. IMAP that was not to be tried counts as working."""
+    diagnosis = verification.diagnosis
+    text = f"{diagnosis.meaning.rstrip('.')}. {diagnosis.remedy}" if diagnosis else "The mailbox could not be verified."
+    return ImapAuthError(
+        imap_auth_success=mailbox.tried_imap is None or verification.imap is True,
+        smtp_auth_success=verification.smtp is True,
+        error=text,
+        diagnosis=diagnosis,
+        request_id=request_id,
+    )
+
+
+def _address(request: ImapAuthRequest, faults: list[FieldFault]) -> MailAddress | None:
+    try:
+        return MailAddress.parse(request.email)
+    except InvalidAddress as error:
+        faults.append(FieldFault("email", str(error), "Write it as name@example.com."))
+        return None
+
+
+def _missing(field: str) -> FieldFault:
+    return FieldFault(field, "The field is missing.", "Add it.")
+
+
+def _server(request: ImapAuthRequest, protocol: Protocol) -> NamedServer | None:
+    known_host, known_port = PROVIDER_SERVERS[request.provider].get(protocol, (None, _DEFAULT_PORTS[protocol]))
+    host: str | None = getattr(request, f"{protocol}_server") or known_host
+    if host is None:
+        return None
+    port: int = getattr(request, f"{protocol}_server_port") or known_port
+    return NamedServer(
+        host=host,
+        port=port,
+        security=_smtp_security(request, port) if protocol == "smtp" else default_security(port),
+        username=getattr(request, f"{protocol}_server_username") or request.email.strip(),
+        mechanism=(protocol == "smtp" and request.smtp_server_auth_type) or "auto",
+        host_field=f"{protocol}_server",
+        port_field=f"{protocol}_server_port",
+    )
+
+
+def _smtp_security(request: ImapAuthRequest, port: int) -> Literal["tls", "starttls"]:
+    """`smtp_server_starttls` is only a hint: clients send false with port 587, where there is nothing but STARTTLS."""
+    if request.smtp_server_starttls and port not in _KNOWN_PORTS:
+        return "starttls"
+    return default_security(port)
+
+
+def _domain(domain: str, number: int, created_at: datetime, audit: Audit | None) -> AccountDomain:
+    shown = domain_resource(domain, audit)
+    return AccountDomain(
+        id=number,
+        created_at=created_at,
+        updated_at=shown.last_check_at or created_at,
+        domain=domain,
+        last_check_at=shown.last_check_at,
+        spf_valid=shown.spf_valid,
+        spf_value=shown.spf_value,
+        dkim_valid=shown.dkim_valid,
+        dkim_selector=shown.dkim_selector,
+        dkim_value=shown.dkim_value,
+        dmarc_valid=shown.dmarc_valid,
+        dmarc_value=shown.dmarc_value,
+        mx_records=shown.mx_records,
+    )

@@ -1,0 +1,175 @@
+"""What can be wrong with a request. The status and the problem type stand on the class; its docstring is the default detail."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = [
+    "AddressTaken",
+    "BodyTooLarge",
+    "FieldFault",
+    "GatewayError",
+    "IdempotencyKeyReused",
+    "InternalError",
+    "InvalidCursor",
+    "InvalidFields",
+    "InvalidIdempotencyKey",
+    "InvalidJson",
+    "MissingKey",
+    "MissingScope",
+    "NotFound",
+    "SeatLimitReached",
+    "SubscriptionRequired",
+    "Unavailable",
+    "UnsupportedMediaType",
+    "WrongKey",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """What is wrong with one field and how to mend it; never its value, which may be a secret."""
+
+    field: str
+    detail: str
+    remedy: str
+
+
+class GatewayError(Exception):
+    """The request cannot be served. The members tell why."""
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        """Take the sentence that says what happened, and members that programs can act on."""
+        self.detail = detail or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
+        self.members = members
+        super().__init__(self.detail)
+
+    @classmethod
+    def type_uri(cls) -> str:
+        """The problem type (RFC 9457 §3.1.1), made of the title."""
+        return f"urn:berth:problem:{cls.title.lower().replace(' ', '-')}"
+
+
+class InvalidJson(GatewayError):
+    """The body is not valid JSON. Send one JSON object in UTF-8."""
+
+    status = 400
+    title = "Invalid JSON"
+
+
+class InvalidCursor(GatewayError):
+    """The cursor is not one of ours. Take it from `next_cursor` or from the id of an event, unchanged."""
+
+    status = 400
+    title = "Invalid cursor"
+
+
+class InvalidIdempotencyKey(GatewayError):
+    """Idempotency-Key has to have 1 to 255 printable ASCII characters. A UUID is a good choice."""
+
+    status = 400
+    title = "Invalid idempotency key"
+
+
+class MissingKey(GatewayError):
+    """No API key was sent. Send `Authorization: Bearer KEY` or `X-Api-Key: KEY`."""
+
+    status = 401
+    title = "Missing API key"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class WrongKey(GatewayError):
+    """The API key is unknown or was revoked. Ask the platform's operator for a new one."""
+
+    status = 401
+    title = "Invalid API key"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class SubscriptionRequired(GatewayError):
+    """The organization has no subscription. Activate one, then send the request again."""
+
+    status = 402
+    title = "Subscription required"
+
+
+class SeatLimitReached(GatewayError):
+    """Every seat of this kind is taken. Remove an account or raise the limit of the subscription."""
+
+    status = 403
+    title = "Seat limit reached"
+
+
+class MissingScope(GatewayError):
+    """The API key may not do this. Use a key that has the scope."""
+
+    status = 403
+    title = "Missing scope"
+
+
+class NotFound(GatewayError):
+    """There is nothing under this address. Check the id; ids of other projects are not found either."""
+
+    status = 404
+    title = "Not found"
+
+
+class AddressTaken(GatewayError):
+    """The address is an account of this project already. Use that account, or remove it first."""
+
+    status = 409
+    title = "Address taken"
+
+
+class BodyTooLarge(GatewayError):
+    """The body is larger than 1,000,000 bytes. Send less in one request."""
+
+    status = 413
+    title = "Body too large"
+
+
+class UnsupportedMediaType(GatewayError):
+    """The body is not JSON. Send it with `Content-Type: application/json`."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class InvalidFields(GatewayError):
+    """Fields of the request are wrong; nothing was stored. `errors` names each with its remedy."""
+
+    status = 422
+    title = "Invalid fields"
+
+    def __init__(self, faults: list[FieldFault]) -> None:
+        """Take every fault that was found."""
+        super().__init__()
+        self.faults = faults
+        self.members = {"errors": [{"field": f.field, "detail": f.detail, "remedy": f.remedy} for f in self.faults]}
+
+
+class IdempotencyKeyReused(GatewayError):
+    """This Idempotency-Key came with another request before. Use a new key for each request; keys are kept for 24 hours."""
+
+    status = 422
+    title = "Idempotency key reused"
+
+
+class InternalError(GatewayError):
+    """The service made a mistake; nothing was stored. Report it with the request_id."""
+
+    status = 500
+    title = "Internal error"
+
+
+class Unavailable(GatewayError):
+    """The service is busy or restarting; nothing was stored. Send the same request again."""
+
+    status = 503
+    title = "Unavailable"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}

@@ -1,0 +1,126 @@
+"""What the gateway does when others say something: limits, removals, settled probes, and the projects' feeds.
+
+It has a consumer and offsets of its own: rebuilding the read model repeats nothing of this. Each reaction is guarded by the
+state that it changes, so applying an event twice does nothing twice.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from berth_events.contracts import (
+    AccountConnected,
+    AccountConnectionFailed,
+    Envelope,
+    SeatCount,
+    SubscriptionActivated,
+    SubscriptionChanged,
+    SubscriptionEnded,
+    VerificationEvent,
+)
+from berth_events.contracts.billing import BillingEvent
+from berth_events.contracts.domains import DomainEvent
+from berth_events.contracts.topics import BILLING, DOMAINS, VERIFICATIONS
+from berth_events.runtime.store import Context
+from berth_gateway import feed
+from berth_gateway.accounts.commands import Accounts, Removal
+
+if TYPE_CHECKING:
+    from berth_events.runtime.database import Connection
+    from berth_gateway.accounts.probes import Probes
+    from berth_gateway.seats import SeatLedger
+
+__all__ = ["ProcessManager"]
+
+_NO_SEATS: Final = SeatCount(monitoring=0, spam_check=0)
+
+
+class ProcessManager:
+    """Reacts to verifications, audits and subscriptions."""
+
+    name: Final = "gateway-process-manager"
+    topics: Final = (VERIFICATIONS, DOMAINS, BILLING)
+
+    def __init__(self, accounts: Accounts, probes: "Probes", seats: "SeatLedger") -> None:
+        self._accounts, self._probes, self._seats = accounts, probes, seats
+
+    async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
+        """Apply events of one partition, in order."""
+        entries = await self._entries(connection, envelopes)
+        consequences = await self._settle_probes(connection, envelopes)
+        consequences += await self._settle_accounts(connection, envelopes)
+        for envelope in envelopes:
+            await self._set_limits(connection, envelope)
+        # the feeds last: their lock must not be held while we wait for rows
+        await feed.publish(connection, entries + consequences)
+
+    async def _settle_probes(self, connection: "Connection", envelopes: Sequence[Envelope]) -> list[feed.Entry]:
+        results = {
+            envelope.data.account_id: (envelope.data.verification.outcome == "connected", Context.caused_by(envelope))
+            for envelope in envelopes
+            if isinstance(envelope.data, VerificationEvent)
+        }
+        return await self._probes.settle(connection, results) if results else []
+
+    async def _settle_accounts(self, connection: "Connection", envelopes: Sequence[Envelope]) -> list[feed.Entry]:
+        """The first result of an account that is kept only if it works: it stays for good, or goes."""
+        first: dict[UUID, Envelope] = {}
+        for envelope in envelopes:
+            if isinstance(envelope.data, AccountConnected | AccountConnectionFailed):
+                first.setdefault(envelope.data.account_id, envelope)
+        if not first:
+            return []
+        rows = await connection.fetch(
+            """SELECT account_id FROM account
+                WHERE account_id = ANY($1::uuid[]) AND on_failure = 'remove' AND removed_at IS NULL""",
+            list(first),
+        )
+        undecided = {row["account_id"] for row in rows}
+        works = [account_id for account_id in undecided if isinstance(first[account_id].data, AccountConnected)]
+        await connection.execute("UPDATE account SET on_failure = 'keep' WHERE account_id = ANY($1::uuid[])", works)
+        return await self._accounts.remove_all(
+            connection,
+            {
+                account_id: Removal("verification_failed", Context.caused_by(first[account_id]))
+                for account_id in undecided.difference(works)
+            },
+        )
+
+    async def _set_limits(self, connection: "Connection", envelope: Envelope) -> None:
+        match envelope.data:
+            case SubscriptionActivated() | SubscriptionChanged() as event:
+                limits, subscribed = event.limits, True
+            case SubscriptionEnded() as event:
+                limits, subscribed = _NO_SEATS, False
+            case _:
+                return
+        await self._seats.set_limits(
+            connection, event.organization_id, limits, subscribed=subscribed, sequence=envelope.sequence
+        )
+
+    async def _entries(self, connection: "Connection", envelopes: Sequence[Envelope]) -> list[feed.Entry]:
+        """Which project's feed gets which event. Probes are in none: they are nobody's accounts."""
+        accounts = {e.data.account_id for e in envelopes if isinstance(e.data, VerificationEvent)}
+        domains = {e.data.domain for e in envelopes if isinstance(e.data, DomainEvent)}
+        organizations = {e.data.organization_id for e in envelopes if isinstance(e.data, BillingEvent)}
+        rows = await connection.fetch(
+            """SELECT account_id AS subject, project_id FROM account WHERE account_id = ANY($1::uuid[])
+                UNION ALL SELECT organization_id, project_id FROM project WHERE organization_id = ANY($2::uuid[])""",
+            list(accounts),
+            list(organizations),
+        )
+        readers: dict[UUID | str, list[UUID]] = {}
+        for row in rows:
+            readers.setdefault(row["subject"], []).append(row["project_id"])
+        rows = await connection.fetch(
+            """SELECT DISTINCT domain, project_id FROM account
+                WHERE domain = ANY($1::text[]) AND removed_at IS NULL""",
+            list(domains),
+        )
+        for row in rows:
+            readers.setdefault(row["domain"], []).append(row["project_id"])
+        return [(project, e) for e in envelopes for project in readers.get(_subject(e), [])]
+
+
+def _subject(envelope: Envelope) -> UUID | str:
+    return envelope.data.domain if isinstance(envelope.data, DomainEvent) else envelope.data.aggregate_id

@@ -1,0 +1,8 @@
+"""The exchange with a mail server that proves an account, step by step."""
+
+from berth_connector.probe.dial import Limits
+from berth_connector.probe.login import Login
+from berth_connector.probe.prober import Prober, ProbeResult
+from berth_connector.probe.tls import client_context
+
+__all__ = ["Limits", "Login", "ProbeResult", "Prober", "client_context"]

@@ -1,0 +1,91 @@
+"""The steps of one exchange in their order, the same for IMAP and SMTP."""
+
+from collections.abc import Callable
+from typing import Protocol as Interface
+
+from berth_connector.origins import recognise
+from berth_connector.probe.dial import Dialler, Limits
+from berth_connector.probe.login import Login
+from berth_connector.probe.steplog import StepLog
+from berth_connector.probe.wire import Wire
+from berth_events.contracts import MailServer, StepName
+
+__all__ = ["OpenSession", "Session", "plan", "prove"]
+
+
+class Session(Interface):
+    """What an exchange asks of a protocol. Every method raises Fault, or what the connection raises."""
+
+    async def greet(self) -> str:
+        """Read and check the greeting; its words."""
+        ...
+
+    async def agree_on_tls(self) -> None:
+        """Ask for STARTTLS, up to the server's agreement."""
+        ...
+
+    async def capabilities(self) -> str:
+        """What the server offers and calls itself."""
+        ...
+
+    async def authenticate(self, login: Login) -> str:
+        """Sign in, with exactly one attempt; the mechanism."""
+        ...
+
+    async def finish(self) -> str:
+        """Show that the signed-in account can be used."""
+        ...
+
+    def part(self) -> None:
+        """Say good-bye without waiting."""
+        ...
+
+
+OpenSession = Callable[[Wire], Session]
+
+
+def plan(server: MailServer, capability_step: StepName, last_step: StepName) -> tuple[StepName, ...]:
+    """The steps in order. With STARTTLS the server greets before TLS."""
+    opening: tuple[StepName, ...] = ("tls", "greet") if server.security == "tls" else ("greet", "starttls")
+    return ("resolve", "vet", "connect", *opening, capability_step, "authenticate", last_step)
+
+
+async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, open_session: OpenSession) -> None:
+    """Run the exchange; `log` keeps what happened.
+
+    Raises:
+        Stopped: a step failed.
+    """
+    *_, capability_step, authenticate, last_step = log.plan
+    host = await dialler.find(log, login.server)
+    connection = await dialler.connect(log, host)
+    if login.server.security == "tls":
+        wire = await dialler.open_tls(log, host, connection)
+    else:
+        wire = await dialler.open_plain(log, connection)
+    try:
+        session = open_session(wire)
+        async with log.step("greet", limits.reply):
+            log.origin = recognise(log.origin, await session.greet())
+        if login.server.security == "starttls":
+            async with log.step("starttls", limits.reply + limits.tls + limits.look) as note:
+                await session.agree_on_tls()
+                await dialler.upgrade(host, wire, lambda other: _up_to_tls(open_session(other)))
+                note.message = wire.tls_version
+        async with log.step(capability_step, limits.reply) as note:
+            note.message = await session.capabilities()
+            log.origin = recognise(log.origin, note.message)
+        async with log.step(authenticate, limits.authenticate) as note:
+            login.check()
+            note.message = f"Signed in with {await session.authenticate(login)}."
+        # the sign-in has decided: a server that falls silent now has still proven the credential
+        async with log.step(last_step, limits.reply, optional=True) as note:
+            note.message = await session.finish()
+        session.part()
+    finally:
+        wire.abort()
+
+
+async def _up_to_tls(session: Session) -> None:
+    await session.greet()
+    await session.agree_on_tls()

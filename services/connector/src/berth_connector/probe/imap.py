@@ -1,0 +1,243 @@
+"""IMAP (RFC 3501) as far as a verification needs it."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from berth_connector.diagnosis import parse_reply
+from berth_connector.probe.faults import Fault
+from berth_connector.probe.login import INLINE_LIMIT, Login, plain_response
+from berth_connector.probe.steplog import CONNECTION_ERRORS, Protocol
+from berth_connector.probe.wire import REPLY_LIMIT, Wire
+from berth_connector.redaction import MARK
+from berth_events.contracts import StepName
+
+__all__ = ["ImapSession"]
+
+_ID: Final = b'ID ("name" "Berth")'
+#: After BYE a tagged reply may still come; some servers never close.
+_BYE_GRACE_S: Final = 0.5
+#: Longer strings are sent as literals: Dovecot drops a line with a quoted string of about 1,024 characters.
+_QUOTED_LIMIT: Final = 500
+_LITERAL: Final = re.compile(r"\{(\d{1,12})\+?\}$")
+_STATUSES: Final = frozenset({"ok", "no", "bad"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a command.
+
+    Attributes:
+        status: `ok`, `no` or `bad`; `+` when the server wants more.
+        line: the decisive line.
+        untagged: the lines before it.
+    """
+
+    status: str
+    line: str
+    untagged: tuple[str, ...]
+
+    def refusal(self, message: str) -> Fault:
+        """The answer as a fault. Untagged refusals and good-byes count when the decisive line says too little."""
+        telling = [line for line in self.untagged if line.upper().startswith(("* NO", "* BAD", "* BYE"))]
+        return Fault.refused("imap", message, self.line, *telling)
+
+
+class ImapSession:
+    """One IMAP connection. The server speaks first, and nothing is written before its greeting is known to be IMAP's."""
+
+    protocol: Protocol = "imap"
+    capability_step: StepName = "capabilities"
+    last_step: StepName = "select"
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._commands = 0
+        self._left = REPLY_LIMIT
+        self._capabilities: frozenset[str] = frozenset()
+
+    async def greet(self) -> str:
+        """Read the greeting. PREAUTH is refused: it rules out STARTTLS and proves no credential."""
+        line = await self._wire.read_line(kept=False)
+        tokens = parse_reply("imap", line).tokens
+        if "+ok" in tokens:
+            raise Fault.refused("imap", "A POP3 server answers on this port.", line)
+        if not line.startswith("* ") or not tokens & {"ok", "bye", "preauth"}:
+            raise Fault.found("NOT_MAIL", "What answers on this port is no IMAP server.")
+        self._wire.keep(line)
+        if tokens & {"bye", "preauth"}:
+            raise Fault.refused("imap", "The server's greeting is no welcome.", line)
+        return line
+
+    async def agree_on_tls(self) -> None:
+        """Ask for STARTTLS, up to the server's agreement."""
+        await self._ask_capabilities()
+        if "STARTTLS" not in self._capabilities:
+            raise Fault.found("MISSING:STARTTLS", "The server does not offer STARTTLS on this port.")
+        await self._done(b"STARTTLS", "The server refused STARTTLS.")
+
+    async def capabilities(self) -> str:
+        """What the server offers, and what it calls itself."""
+        offered = await self._ask_capabilities()
+        return f"{offered} {await self._identify()}".strip()
+
+    async def authenticate(self, login: Login) -> str:
+        """Sign in, with exactly one attempt. Returns the mechanism.
+
+        AUTHENTICATE comes first: it takes any user name and password, where LOGIN depends on quoting.
+        """
+        mechanism = login.server.mechanism
+        if mechanism != "login" and "AUTH=PLAIN" in self._capabilities:
+            await self._authenticate_plain(plain_response(login))
+            return "PLAIN"
+        if mechanism != "plain" and "LOGINDISABLED" not in self._capabilities:
+            await self._login(login)
+            return "LOGIN"
+        raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")
+
+    async def finish(self) -> str:
+        """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading.
+
+        Capabilities are asked for anew, because they differ after login, and ID is sent again: NetEase wants it here.
+        """
+        await self._ask_capabilities()
+        await self._identify()
+        await self._done(b"EXAMINE INBOX", "Signed in, but the INBOX could not be opened.")
+        return "The INBOX can be opened."
+
+    def part(self) -> None:
+        """LOGOUT, whose answer is not worth waiting for."""
+        self._wire.part(self._next_tag() + b" LOGOUT")
+
+    async def _ask_capabilities(self) -> str:
+        answer = await self._done(b"CAPABILITY", "The server does not tell its capabilities.")
+        offered = [line[2:] for line in answer.untagged if line.upper().startswith("* CAPABILITY ")]
+        words = " ".join(offered).upper().split()
+        self._capabilities = frozenset(words)
+        return " ".join(word for word in words if word != "CAPABILITY")
+
+    async def _identify(self) -> str:
+        """Send ID when it is offered; a server that minds is left alone."""
+        if "ID" not in self._capabilities:
+            return ""
+        tag = await self._send(_ID, _ID.decode())
+        answer = await self._answer(tag)
+        return next((line[2:] for line in answer.untagged if line.upper().startswith("* ID ")), "")
+
+    async def _authenticate_plain(self, response: bytes) -> None:
+        if "SASL-IR" in self._capabilities and len(response) <= INLINE_LIMIT:
+            tag = await self._send(b"AUTHENTICATE PLAIN " + response, f"AUTHENTICATE PLAIN {MARK}")
+        else:
+            tag = await self._send(b"AUTHENTICATE PLAIN", "AUTHENTICATE PLAIN")
+            await self._continue(tag)
+            await self._wire.write_line(response, MARK)
+        await self._signed_in(tag)
+
+    async def _login(self, login: Login) -> None:
+        command = b"LOGIN"
+        shown = "LOGIN"
+        tag = b""
+        for argument in (login.server.username, login.password):
+            raw = argument.encode()
+            if len(raw) <= _QUOTED_LIMIT and argument.isascii() and argument.isprintable():
+                command += b' "' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+                shown += f" {MARK}"
+            else:
+                command, shown = command + b" {%d}" % len(raw), f"{shown} {{{len(raw)}}}"
+                tag = await self._send_part(tag, command, shown)
+                await self._continue(tag)
+                command, shown = raw, MARK
+        tag = await self._send_part(tag, command, shown)
+        await self._signed_in(tag)
+
+    async def _send_part(self, tag: bytes, part: bytes, shown: str) -> bytes:
+        """Send a command, or its continuation when it has a tag already."""
+        if not tag:
+            return await self._send(part, shown)
+        await self._wire.write_line(part, shown)
+        return tag
+
+    async def _signed_in(self, tag: bytes) -> None:
+        answer = await self._answer(tag)
+        challenge = ""
+        if answer.status == "+":  # an error message to be acknowledged; then comes the refusal
+            challenge = answer.line
+            await self._wire.write_line(b"", "")
+            answer = await self._answer(tag)
+        if answer.status == "+":
+            raise Fault.found("MALFORMED", "The server asks for more than the mechanism has.")
+        if answer.status != "ok":
+            refusal = answer.refusal("The server refused the sign-in.")
+            if challenge:
+                refusal.replies += (parse_reply("imap", challenge),)
+            raise refusal
+
+    async def _done(self, command: bytes, otherwise: str) -> Answer:
+        """A command that has to succeed."""
+        answer = await self._answer(await self._send(command, command.decode()))
+        if answer.status != "ok":
+            raise answer.refusal(otherwise)
+        return answer
+
+    async def _continue(self, tag: bytes) -> None:
+        answer = await self._answer(tag)
+        if answer.status != "+":
+            raise answer.refusal("The server refused the sign-in.")
+
+    def _next_tag(self) -> bytes:
+        self._commands += 1
+        return b"B%d" % self._commands
+
+    async def _send(self, command: bytes, shown: str) -> bytes:
+        tag = self._next_tag()
+        await self._wire.write_line(tag + b" " + command, f"{tag.decode()} {shown}")
+        return tag
+
+    async def _answer(self, tag: bytes) -> Answer:
+        """Read until the tagged line or a request for more."""
+        self._left = REPLY_LIMIT
+        untagged: list[str] = []
+        good_bye: list[str] = []
+        grace_ends: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout_at(grace_ends):
+                    line = await self._response()
+            except CONNECTION_ERRORS:
+                if good_bye:
+                    raise Fault.refused("imap", "The server said good-bye.", *good_bye) from None
+                raise
+            first, _, rest = line.partition(" ")
+            if first == "+":
+                return Answer("+", line, tuple(untagged))
+            status = rest.partition(" ")[0].casefold()
+            if first == "*":
+                untagged.append(line)
+                if status == "bye":
+                    good_bye.append(line)
+                    grace_ends = grace_ends or asyncio.get_running_loop().time() + _BYE_GRACE_S
+            elif first.casefold() == tag.decode().casefold() and status in _STATUSES:
+                return Answer(status, line, tuple(untagged))
+            else:
+                raise Fault.found("MALFORMED", "The server's answer is no answer to the command.")
+
+    async def _response(self) -> str:
+        """One response line, with the literals inside it."""
+        line = part = await self._bounded_line()
+        while found := _LITERAL.search(part):
+            size = int(found[1])
+            self._spend(size)
+            literal, part = await self._wire.read_exactly(size), await self._bounded_line()
+            line += literal + part
+        return line
+
+    async def _bounded_line(self) -> str:
+        line = await self._wire.read_line()
+        self._spend(len(line) + 2)
+        return line
+
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise Fault.found("MALFORMED", f"The server's answer has more than {REPLY_LIMIT} bytes.")

@@ -1,0 +1,156 @@
+"""SMTP submission (RFC 6409, RFC 4954) as far as a verification needs it. No mail is sent."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from berth_connector.diagnosis import parse_reply
+from berth_connector.probe.faults import Fault
+from berth_connector.probe.login import INLINE_LIMIT, Login, encoded, plain_response
+from berth_connector.probe.steplog import Protocol
+from berth_connector.probe.wire import REPLY_LIMIT, Wire
+from berth_connector.redaction import MARK
+from berth_events.contracts import StepName
+
+__all__ = ["SmtpSession"]
+
+_LINE: Final = re.compile(r"(?P<code>\d{3})(?P<more>[ -]|$)(?P<text>.*)")
+_READY, _DONE, _SIGNED_IN, _CONTINUE = 220, 250, 235, 334
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply: its code, the lines as they came, and their texts."""
+
+    code: int
+    raw: str
+    texts: tuple[str, ...]
+
+    def refusal(self, message: str) -> Fault:
+        """The answer as a fault."""
+        return Fault.refused("smtp", message, self.raw)
+
+
+class SmtpSession:
+    """One submission connection. The server speaks first, and nothing is written before its greeting is known to be SMTP's.
+
+    Args:
+        wire: the connection.
+        local_hostname: what EHLO says; looking it up would give away and wait for the machine's name.
+    """
+
+    protocol: Protocol = "smtp"
+    capability_step: StepName = "ehlo"
+    last_step: StepName = "noop"
+
+    def __init__(self, wire: Wire, local_hostname: str) -> None:
+        self._wire, self._local_hostname = wire, local_hostname
+        self._extensions: frozenset[str] = frozenset()
+        self._mechanisms: frozenset[str] = frozenset()
+
+    async def greet(self) -> str:
+        """Read the greeting."""
+        answer = await self._answer(greeting=True)
+        if answer.code != _READY:
+            raise answer.refusal("The server's greeting is no welcome.")
+        return answer.raw
+
+    async def agree_on_tls(self) -> None:
+        """Ask for STARTTLS, up to the server's agreement."""
+        await self._ehlo()
+        if "STARTTLS" not in self._extensions:
+            raise Fault.found("MISSING:STARTTLS", "The server does not offer STARTTLS on this port.")
+        await self._expect(_READY, b"STARTTLS", "The server refused STARTTLS.")
+
+    async def capabilities(self) -> str:
+        """What the server offers, and what it calls itself."""
+        return await self._ehlo()
+
+    async def authenticate(self, login: Login) -> str:
+        """Sign in, with exactly one attempt. Returns the mechanism."""
+        mechanism = login.server.mechanism
+        if mechanism != "login" and "PLAIN" in self._mechanisms:
+            await self._authenticate_plain(plain_response(login))
+            return "PLAIN"
+        if mechanism != "plain" and "LOGIN" in self._mechanisms:
+            await self._authenticate_login(login)
+            return "LOGIN"
+        raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")
+
+    async def finish(self) -> str:
+        """NOOP: some servers accept the password, and then have nobody to hand a mail to."""
+        await self._expect(_DONE, b"NOOP", "Signed in, but the server takes no commands.")
+        return "The server takes commands."
+
+    def part(self) -> None:
+        """QUIT, whose answer is not worth waiting for."""
+        self._wire.part(b"QUIT")
+
+    async def _ehlo(self) -> str:
+        command = f"EHLO {self._local_hostname}"
+        answer = await self._expect(_DONE, command.encode(), "The server does not tell its capabilities.")
+        offered = [text.upper().replace("AUTH=", "AUTH ").split() for text in answer.texts[1:]]
+        self._extensions = frozenset(words[0] for words in offered if words)
+        self._mechanisms = frozenset(word for words in offered if words[:1] == ["AUTH"] for word in words[1:])
+        return ", ".join(answer.texts)
+
+    async def _authenticate_plain(self, response: bytes) -> None:
+        if len(response) <= INLINE_LIMIT:
+            answer = await self._command(b"AUTH PLAIN " + response, f"AUTH PLAIN {MARK}")
+        else:
+            await self._expect(_CONTINUE, b"AUTH PLAIN", "The server refused the sign-in.")
+            answer = await self._command(response, MARK)
+        await self._signed_in(answer)
+
+    async def _authenticate_login(self, login: Login) -> None:
+        await self._expect(_CONTINUE, b"AUTH LOGIN", "The server refused the sign-in.")
+        answer = await self._command(encoded(login.server.username), MARK)
+        if answer.code == _CONTINUE:
+            answer = await self._command(encoded(login.password), MARK)
+        await self._signed_in(answer)
+
+    async def _signed_in(self, answer: Answer) -> None:
+        challenge = ""
+        if answer.code == _CONTINUE:  # an error message to be acknowledged; then comes the refusal
+            challenge = answer.raw
+            answer = await self._command(b"", "")
+        if answer.code == _CONTINUE:
+            raise Fault.found("MALFORMED", "The server asks for more than the mechanism has.")
+        if answer.code != _SIGNED_IN:
+            refusal = answer.refusal("The server refused the sign-in.")
+            if challenge:
+                refusal.replies += (parse_reply("smtp", challenge),)
+            raise refusal
+
+    async def _expect(self, code: int, command: bytes, otherwise: str) -> Answer:
+        answer = await self._command(command, command.decode())
+        if answer.code != code:
+            raise answer.refusal(otherwise)
+        return answer
+
+    async def _command(self, command: bytes, shown: str) -> Answer:
+        await self._wire.write_line(command, shown)
+        return await self._answer()
+
+    async def _answer(self, *, greeting: bool = False) -> Answer:
+        """Read a reply of one or more lines."""
+        lines: list[str] = []
+        texts: list[str] = []
+        left = REPLY_LIMIT
+        while True:
+            line = await self._wire.read_line(kept=not greeting)
+            found = _LINE.fullmatch(line)
+            if found is None:
+                message = (
+                    "What answers on this port is no SMTP server." if greeting else "The server's answer has no code."
+                )
+                raise Fault.found("NOT_MAIL" if greeting else "MALFORMED", message)
+            if greeting:
+                self._wire.keep(line)
+            lines.append(line)
+            texts.append(found["text"].strip())
+            left -= len(line) + 2
+            if left < 0:
+                raise Fault.found("MALFORMED", f"The server's answer has more than {REPLY_LIMIT} bytes.")
+            if found["more"] != "-":
+                return Answer(int(found["code"]), "\n".join(lines), tuple(texts))

@@ -1,0 +1,165 @@
+"""The steps of one protocol's exchange: times, outcomes, redacted transcripts, and the diagnosis of the one that failed."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from berth_connector.diagnosis import DiagnosisTable, Finding, Origin
+from berth_connector.probe.faults import Fault
+from berth_connector.redaction import Redactor
+from berth_events.contracts import Step, StepName
+from berth_events.runtime.clock import Clock
+
+__all__ = ["CONNECTION_ERRORS", "Note", "StepLog", "Stopped", "clean"]
+
+_MAX_LINES: Final = 24
+_MAX_LINE: Final = 240
+_MAX_MESSAGE: Final = 500
+
+#: The table's names of the steps that it knows under another one.
+_TABLE_STEPS: Final[dict[StepName, str]] = {
+    "greet": "greeting",
+    "capabilities": "capability",
+    "ehlo": "capability",
+    "authenticate": "auth_password",
+}
+#: A connection that ended or never came about.
+CONNECTION_ERRORS: Final = (TimeoutError, OSError, EOFError)
+
+Protocol = Literal["imap", "smtp"]
+Outcome = Literal["ok", "failed", "skipped"]
+
+
+class Stopped(Exception):
+    """A step failed and is recorded; the steps behind it are skipped."""
+
+
+@dataclass(slots=True)
+class Note:
+    """What a running step has to say.
+
+    Attributes:
+        message: a short sentence for people.
+        transcript: what was sent and received, redacted.
+    """
+
+    message: str = ""
+    transcript: list[str] = field(default_factory=list)
+
+
+class StepLog:
+    """Runs the planned steps of one exchange and keeps what became of them.
+
+    Args:
+        protocol: `imap` or `smtp`.
+        plan: the names of all steps, in order.
+        table: gives the diagnoses.
+        redactor: takes the secrets out of everything that is kept.
+        clock: gives the times.
+        deadline: the event loop's time at which the whole exchange has to be over.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        plan: Sequence[StepName],
+        table: DiagnosisTable,
+        redactor: Redactor,
+        clock: Clock,
+        deadline: float,
+    ) -> None:
+        self.protocol: Protocol = protocol
+        self.plan = tuple(plan)
+        self._table, self._redactor, self._clock, self._deadline = table, redactor, clock, deadline
+        self._done: list[Step] = []
+        self._note = Note()
+        #: Who speaks, as far as it is known by now.
+        self.origin = Origin()
+        #: Why the exchange failed, or None.
+        self.finding: Finding | None = None
+
+    @asynccontextmanager
+    async def step(self, name: StepName, limit: float, *, optional: bool = False) -> AsyncIterator[Note]:
+        """Run a step for at most `limit` seconds, and never beyond the deadline.
+
+        Args:
+            name: the next one of the plan.
+            limit: seconds.
+            optional: the step is skipped, not failed, when the server falls silent or hangs up.
+
+        Raises:
+            Stopped: it failed.
+        """
+        started_at, started = self._clock.now(), self._clock.monotonic()
+        self._note = note = Note()
+        ends = min(asyncio.get_running_loop().time() + limit, self._deadline)
+        fault: Fault | None = None
+        lost = False
+        try:
+            async with asyncio.timeout_at(ends):
+                yield note
+        except Fault as error:
+            fault = error
+        except CONNECTION_ERRORS as error:
+            fault, lost = _transport_fault(error), True
+        outcome: Outcome = "ok"
+        if fault is not None:
+            note.message = fault.message
+            outcome = "skipped" if optional and lost else "failed"
+        finding = self._diagnose(name, fault) if fault and outcome == "failed" else None
+        self._done.append(
+            Step(
+                protocol=self.protocol,
+                name=name,
+                outcome=outcome,
+                started_at=started_at,
+                duration_ms=(self._clock.monotonic() - started) * 1000,
+                message=clean(self._redactor(note.message))[:_MAX_MESSAGE],
+                diagnosis=finding.diagnosis if finding else None,
+                transcript=tuple(note.transcript),
+            )
+        )
+        if finding:
+            self.finding = finding
+            raise Stopped from fault
+
+    def said(self, who: Literal["C", "S"], text: str) -> None:
+        """Keep a line of the exchange with the running step. Secrets are taken out before it is cut."""
+        if len(self._note.transcript) < _MAX_LINES:
+            self._note.transcript.append(clean(f"{who}: {self._redactor(text)}")[:_MAX_LINE])
+
+    def steps(self) -> tuple[Step, ...]:
+        """All planned steps; those that were not begun are skipped."""
+        now = self._clock.now()
+        rest = [
+            Step(protocol=self.protocol, name=name, outcome="skipped", started_at=now, duration_ms=0)
+            for name in self.plan[len(self._done) :]
+        ]
+        return (*self._done, *rest)
+
+    def _diagnose(self, name: StepName, fault: Fault) -> Finding:
+        step = fault.table_step or _TABLE_STEPS.get(name, name)
+        quote = clean(self._redactor(fault.quote))
+        return self._table.diagnose(self.protocol, step, fault.replies, self.origin, quote)
+
+
+def clean(text: str) -> str:
+    """The text without control characters and lone surrogates, white space collapsed."""
+    encodable = text.encode("utf-8", "replace").decode()
+    return " ".join("".join(c if c.isprintable() else " " for c in encodable).split())
+
+
+def _transport_fault(error: BaseException) -> Fault:
+    if isinstance(error, TimeoutError):
+        return Fault.transport("timed out", "No answer in time.")
+    if isinstance(error, EOFError | ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return Fault.transport("connection closed", "The server closed the connection.")
+    if isinstance(error, ssl.SSLError):
+        return Fault.transport(str(error), "TLS could not be established.")
+    number = error.errno if isinstance(error, OSError) else None
+    # asyncio words its errors in its own way, with the address in it
+    return Fault.transport(os.strerror(number) if number else str(error), "The connection failed.")

@@ -52,6 +52,18 @@ async def test_the_provider_tells_the_selector(dns: Dns, mail: dict[str, list[st
     assert (outcome.check.state, outcome.check.selector) == ("pass", selector)
 
 
+async def test_common_selectors_are_asked_only_when_the_provider_has_no_good_rsa_key(dns: Dns) -> None:
+    google = {"example.com MX": ["1 aspmx.l.google.com"], "default._domainkey.example.com TXT": [REVOKED]}
+    good, other, none = (
+        dns(google | {"google._domainkey.example.com TXT": records}) for records in ([KEY], [ED25519], [])
+    )
+
+    assert raised(await check(good)) == set()
+    assert ("DKIM_KEY_REVOKED", "default", "low") in raised(await check(other))
+    assert (await check(none)).check.selector == "default"
+    assert len(good.asked) == 5  # type: ignore[attr-defined]
+
+
 async def test_a_selector_of_a_provider_is_not_asked_of_others(dns: Dns) -> None:
     outcome = await check(dns(DOMAIN | {"fm1._domainkey.example.com TXT": [KEY]}))
 

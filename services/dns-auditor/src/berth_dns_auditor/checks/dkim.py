@@ -1,6 +1,6 @@
 """DKIM (RFC 6376): whether a key of the domain can be found with which receivers verify its mail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from berth_dns_auditor.checks.dkim_key import DkimKey, parse_dkim
@@ -30,12 +30,18 @@ class _Published:
     def usable(self) -> bool:
         return self.key is not None and self.key.usable
 
+    @property
+    def signs_for_all(self) -> bool:
+        """Whether every receiver can verify with the key, so that no other is needed."""
+        return self.key is not None and self.key.usable and self.key.kind == "rsa"
+
 
 async def check_dkim(resolver: Resolver, domain: str, probe: str) -> Outcome[DkimCheck]:
     """Look for the DKIM keys of a domain.
 
     It passes when a selector has a usable key. It fails when nothing exists below `_domainkey` (RFC 8020: NXDOMAIN
     speaks for the whole subtree), or when every key that was found is revoked or broken. Otherwise it is unknown.
+    When a selector of the domain's mail provider has a good key, the selectors in common use are not asked for.
 
     Args:
         resolver: Answers the questions.
@@ -51,14 +57,13 @@ async def check_dkim(resolver: Resolver, domain: str, probe: str) -> Outcome[Dki
     except TemporaryDnsError as error:
         return Outcome(DkimCheck(state="unknown"), (tempfail(error),))
     mail = await ask_all(resolver, ((domain, "MX"), (domain, "TXT")))
-    selectors = candidates(_mail_hosts(mail))
-    replies = await ask_all(resolver, ((f"{selector}.{base}", "TXT") for selector in selectors))
-    errors = [reply for reply in (*mail, *replies) if isinstance(reply, TemporaryDnsError)]
-    answered = [
-        _Published(selector, reply)
-        for selector, reply in zip(selectors, replies, strict=True)
-        if isinstance(reply, Answer) and not _same(reply, wildcard)
-    ]
+    likely, common = candidates(_mail_hosts(mail))
+    tried = dict(zip(likely, await _ask_selectors(resolver, base, likely), strict=True))
+    answered = _answered(tried, wildcard)
+    if not any(one.signs_for_all for one in answered):
+        tried |= zip(common, await _ask_selectors(resolver, base, common), strict=True)
+        answered = _answered(tried, wildcard)
+    errors = [reply for reply in (*mail, *tried.values()) if isinstance(reply, TemporaryDnsError)]
     published = [one for one in answered if one.answer.records]
     if not published and (star := _Published("*", wildcard)).key and star.key.revoked:
         published = [star]  # a domain that never signs says so for every selector at once
@@ -70,8 +75,12 @@ async def check_dkim(resolver: Resolver, domain: str, probe: str) -> Outcome[Dki
     ]
     findings += _keys(published)
     if not published and not errors:
-        findings.append(finding("DKIM_SELECTOR_UNKNOWN", domain, root.evidence, f"{len(selectors)} selectors tried"))
+        findings.append(finding("DKIM_SELECTOR_UNKNOWN", domain, root.evidence, f"{len(tried)} selectors tried"))
     return Outcome(_verdict(published, complete=not errors), tuple(findings))
+
+
+async def _ask_selectors(resolver: Resolver, base: str, selectors: Sequence[str]) -> list[Reply]:
+    return await ask_all(resolver, ((f"{selector}.{base}", "TXT") for selector in selectors))
 
 
 def _verdict(published: Sequence[_Published], *, complete: bool) -> DkimCheck:
@@ -82,11 +91,15 @@ def _verdict(published: Sequence[_Published], *, complete: bool) -> DkimCheck:
     return DkimCheck(state=state, selector=best.selector, value=printable(best.answer.records[0]))
 
 
-def _same(reply: Answer, wildcard: Answer) -> bool:
-    """Whether a selector is answered by the wildcard and not by a record of its own."""
-    return bool(wildcard.records or wildcard.aliases) and (
-        sorted(reply.records) == sorted(wildcard.records) and reply.aliases == wildcard.aliases
-    )
+def _answered(tried: Mapping[str, Reply], wildcard: Answer) -> list[_Published]:
+    """The selectors that have an answer of their own, which is not that of the wildcard."""
+    covered = bool(wildcard.records or wildcard.aliases)
+    same = (sorted(wildcard.records), wildcard.aliases)
+    return [
+        _Published(selector, reply)
+        for selector, reply in tried.items()
+        if isinstance(reply, Answer) and not (covered and (sorted(reply.records), reply.aliases) == same)
+    ]
 
 
 def _wildcard(domain: str, wildcard: Answer) -> Iterator[Finding]:

@@ -27,18 +27,18 @@ def _providers() -> tuple[_Provider, ...]:
     )
 
 
-def candidates(hosts: Iterable[str]) -> tuple[str, ...]:
-    """The selectors to try, best first, each once.
+def candidates(hosts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The selectors of the domain's mail providers, and those in common use besides; each once.
 
     Args:
         hosts: The names that the domain's MX records and SPF includes point to.
     """
     names = tuple(hosts)
-    known = [
+    likely = dict.fromkeys(
         selector
         for provider in _providers()
         if any(name == mark or name.endswith(f".{mark}") for name in names for mark in provider.marks)
         for selector in provider.selectors
-    ]
-    generic = [selector for provider in _providers() if not provider.marks for selector in provider.selectors]
-    return tuple(dict.fromkeys((*known, *generic)))
+    )
+    common = (selector for provider in _providers() if not provider.marks for selector in provider.selectors)
+    return tuple(likely), tuple(selector for selector in dict.fromkeys(common) if selector not in likely)

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from berth_testing.postgres import embedded
 
+from berth_testing.postgres import embedded
 from berth_vault import (
     Binding,
     CannotOpen,

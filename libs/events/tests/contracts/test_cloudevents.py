@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from berth_testing.events import envelopes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from berth_events.contracts import (
     from_binary,
     to_binary,
 )
+from berth_testing.events import envelopes
 
 ACCOUNT = UUID("0199f2f4-6d4b-7c1e-9a37-5d6f0e4a8b21")
 ENVELOPE = Envelope(

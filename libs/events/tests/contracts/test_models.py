@@ -9,7 +9,6 @@ from uuid import UUID
 
 import jsonschema
 import pytest
-from berth_testing.events import event_data
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from berth_events import contracts
 from berth_events.contracts import AccountSuspended, Event, domain_id, event_schema, event_types
 from berth_events.contracts.topics import CATALOGUE, TOPICS
+from berth_testing.events import event_data
 
 EVENTS = [event for event in event_types().values() if event.__module__.startswith("berth_events.")]
 IDS = {"account_id": UUID(int=1), "organization_id": UUID(int=2), "project_id": UUID(int=3)}

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import jsonschema
 import pytest
-from berth_testing.events import envelopes
 from hypothesis import given
 from pydantic import AfterValidator, Field, PlainSerializer
 
@@ -19,6 +18,7 @@ from berth_events.contracts.base import Identifier
 from berth_events.contracts.topics import TOPICS
 from berth_events.tools.__main__ import main
 from berth_events.tools.schemas import Places, differences, problems
+from berth_testing.events import envelopes
 
 REPOSITORY = Path(__file__).parents[4]
 PUBLISHED = Places.below(REPOSITORY)

@@ -17,6 +17,8 @@ PASSWORDS: Final = {
     "quote@test.example": 'a"b\\c d',
     "utf8@test.example": "pässwörd-日本",
     "long@test.example": "x" * 2000,
+    # two random halves around what every quoting treats in its own way: searched for in everything that is stored or logged
+    "canary@test.example": '6b1f0c9ad2e84753"\\ é%+/=e07a5d41c8b3f296',
     "disabled@test.example": "secret",  # NO [CONTACTADMIN], 525; Postfix accepts it: nologin is the matter of Dovecot's login
     "slow1@test.example": "secret",  # answers after 1 s; slowN@ is any number of seconds
     "slow3@test.example": "secret",

@@ -131,6 +131,7 @@ class EventSchemas:
 
     def __init__(self, directory: Path) -> None:
         schemas = [json.loads(file.read_text()) for file in directory.glob("*/*.json")]
+        self._topics = {schema["$id"]: schema["x-topic"] for schema in schemas}
         self._validators = {
             schema["$id"]: Draft202012Validator(schema, format_checker=FormatChecker()) for schema in schemas
         }
@@ -153,4 +154,6 @@ class EventSchemas:
         validator = self._validators.get(headers["ce_dataschema"])
         if validator is None:
             return [*faults, f"no schema {headers['ce_dataschema']}"]
+        if self._topics[headers["ce_dataschema"]] != event.topic:
+            faults.append(f"in the topic {event.topic}")
         return faults + [error.message for error in validator.iter_errors(event.data)]

@@ -45,7 +45,7 @@ class MailServer(Value):
         description="tls: encrypted from the first byte; starttls: upgraded before anything secret is sent"
     )
     username: Text = Field(max_length=2000, description="the name to log in with, often the address")
-    mechanism: Literal["auto", "plain", "login"] = Field(
+    mechanism: Literal["auto", "plain", "login", "cram_md5", "xoauth2", "oauthbearer"] = Field(
         default="auto", description="SASL mechanism; auto: the best that both sides know"
     )
 
@@ -78,6 +78,10 @@ class AccountRequested(ConnectionSettings, AccountEvent):
     seat_kind: SeatKind = Field(description="what billing counts the account as")
     first_name: Text = Field(default="", description="of the mailbox's owner")
     last_name: Text = Field(default="", description="of the mailbox's owner")
+    workspace_id: Identifier | None = Field(
+        default=None,
+        description="the email workspace that the account signs in through; null: with a password of its own",
+    )
     on_failure: OnFailure = Field(
         default="keep", description="what happens to the account when its first verification fails"
     )

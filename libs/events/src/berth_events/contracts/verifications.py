@@ -25,7 +25,8 @@ __all__ = [
 
 Protocol = Literal["imap", "smtp", "oauth"]
 StepName = Literal[
-    "resolve", "vet", "connect", "tls", "greet", "capabilities", "ehlo", "starttls", "authenticate", "select", "noop", "token"
+    "token", "resolve", "vet", "connect", "tls", "greet", "capabilities", "ehlo", "starttls", "authenticate", "id", "list",
+    "select", "noop"
 ]  # fmt: skip
 
 

@@ -88,10 +88,10 @@ class ImapSession:
         AUTHENTICATE comes first: it takes any user name and password, where LOGIN depends on quoting.
         """
         mechanism = login.server.mechanism
-        if mechanism != "login" and "AUTH=PLAIN" in self._capabilities:
+        if mechanism in {"auto", "plain"} and "AUTH=PLAIN" in self._capabilities:
             await self._authenticate_plain(plain_response(login))
             return "PLAIN"
-        if mechanism != "plain" and "LOGINDISABLED" not in self._capabilities:
+        if mechanism in {"auto", "login"} and "LOGINDISABLED" not in self._capabilities:
             await self._login(login)
             return "LOGIN"
         raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")

@@ -69,10 +69,10 @@ class SmtpSession:
     async def authenticate(self, login: Login) -> str:
         """Sign in, with exactly one attempt. Returns the mechanism."""
         mechanism = login.server.mechanism
-        if mechanism != "login" and "PLAIN" in self._mechanisms:
+        if mechanism in {"auto", "plain"} and "PLAIN" in self._mechanisms:
             await self._authenticate_plain(plain_response(login))
             return "PLAIN"
-        if mechanism != "plain" and "LOGIN" in self._mechanisms:
+        if mechanism in {"auto", "login"} and "LOGIN" in self._mechanisms:
             await self._authenticate_login(login)
             return "LOGIN"
         raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-__all__ = ["eventually"]
+__all__ = ["eventually", "until"]
 
 T = TypeVar("T")
 _PAUSE_S: Final = 0.1
@@ -33,3 +33,12 @@ async def eventually(
     except TimeoutError:
         raise AssertionError(f"not within {within} s; the last answer: {answer!r}") from None
     return answer
+
+
+async def until(condition: Callable[[], object], *, within: float = 5) -> None:
+    """Wait for something in this process, which the event loop has to be let go on for.
+
+    Raises:
+        AssertionError: the time is over.
+    """
+    await eventually(lambda: asyncio.sleep(0, condition()), bool, within=within, pause=0.005)

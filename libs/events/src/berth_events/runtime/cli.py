@@ -3,21 +3,39 @@
 import argparse
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from pydantic import ValidationError
 
+from berth_events.contracts import InvalidRecord
+from berth_events.runtime.bus import BusError
+from berth_events.runtime.buses import NoBus
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
 from berth_events.runtime.migrations import MigrationChanged, NotMigrated
 from berth_events.runtime.parking import NothingParked, Parking
-from berth_events.runtime.rebuild import Rebuild
+from berth_events.runtime.projector import SequenceGap
+from berth_events.runtime.rebuild import Rebuild, RebuildRunning, RebuildStopped
 from berth_events.runtime.service import Service, migrate_service, serve
 from berth_events.runtime.settings import ServiceSettings
 
 __all__ = ["run_command_line"]
+
+#: What an operator can do something about; the docstring says what.
+_EXPLAINED = (
+    BusError,
+    InvalidRecord,
+    MigrationChanged,
+    NoBus,
+    NotMigrated,
+    NothingParked,
+    RebuildRunning,
+    RebuildStopped,
+    SequenceGap,
+)
 
 
 def run_command_line(service: Service, arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +50,7 @@ def run_command_line(service: Service, arguments: Sequence[str] | None = None) -
         return 2
     try:
         _loop_runner(_command(service, settings, options))
-    except (NotMigrated, MigrationChanged, NothingParked) as error:
+    except _EXPLAINED as error:
         print(f"{type(error).__doc__} [{error}]", file=sys.stderr)
         return 1
     return 0
@@ -100,13 +118,11 @@ async def _parked(service: Service, settings: ServiceSettings, options: argparse
         elif options.action == "discard":
             print(f"discarded {await parking.discard(connection, *place)} events")
         else:
-            found = [p for p in parts.projections if options.consumer.startswith(p.name)]
+            found = [p for p in parts.projections if re.fullmatch(re.escape(p.name) + r"(_v\d+)?", options.consumer)]
             if not found:
                 raise NothingParked(f"no consumer {options.consumer} in {service.name}")
-            projection = max(found, key=lambda p: len(p.name))
-            if (
-                projection.name != options.consumer
-            ):  # a version of a rebuildable projection: its tables are in its schema
+            [projection] = found
+            if projection.name != options.consumer:  # a version of a rebuildable one: its tables are in its schema
                 await connection.execute("SELECT set_config('search_path', $1, true)", f"{options.consumer}, public")
             print(f"replayed {await parking.replay(connection, projection, *place)} events")
 

@@ -22,6 +22,10 @@ _SERVER_SETTINGS: Final = {
     "idle_in_transaction_session_timeout": "60s",
     "statement_timeout": "30s",
     "lock_timeout": "10s",
+    # the server lets go of what a vanished machine held (locks, the relay's leadership) in seconds, not in two hours
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
 }
 
 #: The database is away or busy for now: wait and try again, never skip.
@@ -30,11 +34,13 @@ INFRASTRUCTURE_ERRORS: Final = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's word when the server dies in the middle of an operation
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # for a moment a failover leaves us with the standby
 )
 
 
@@ -70,5 +76,9 @@ async def connect(dsn: str, *, application_name: str) -> "asyncpg.Connection[asy
         command_timeout=_COMMAND_TIMEOUT_S,
         server_settings={"application_name": application_name, **_SERVER_SETTINGS},
     )
-    await _prepare(connection)
+    try:
+        await _prepare(connection)
+    except BaseException:
+        connection.terminate()
+        raise
     return connection

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
+import structlog
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -20,6 +21,8 @@ __all__ = ["Problem", "health_router"]
 #: Why a part is not ready, or None.
 Problem = Callable[[], str | None]
 _DEADLINE_S: Final = 3
+
+_log = structlog.get_logger(__name__)
 
 
 def health_router(pool: "Pool", problems: Sequence[Problem]) -> APIRouter:
@@ -47,7 +50,10 @@ def health_router(pool: "Pool", problems: Sequence[Problem]) -> APIRouter:
 
     @router.get("/metrics")
     async def scrape() -> Response:
-        await _read_gauges(pool)
+        try:
+            await _read_gauges(pool)
+        except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:  # the counters are wanted then above all
+            _log.warning("metrics.without_database", error=str(error) or type(error).__name__)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -121,6 +121,8 @@ async def grant(connection: "Connection", schema: str, role: str) -> None:
 
 
 async def _create_role(connection: "Connection", role: str) -> None:
+    if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
+        return  # made by an operator, perhaps, who lets the owner make none
     # several databases of one server may be migrated at the same moment: the lock above is per database
     await connection.execute(
         await connection.fetchval(

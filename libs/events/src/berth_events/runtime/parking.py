@@ -1,14 +1,16 @@
 """Parking by key: an event that cannot be applied, and every later event of its key, wait aside for an operator."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from berth_events.contracts import Envelope, from_binary
+from berth_events.contracts import Envelope, Headers, InvalidRecord, from_binary
 from berth_events.runtime import metrics
 from berth_events.runtime.bus import Record
+from berth_events.runtime.projector import SequenceGap, position_of
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.projector import Projection
 
 __all__ = ["NothingParked", "ParkedKey", "Parking"]
+
+#: Of the column.
+_SEQUENCE_MAX: Final = 2**31 - 1
 
 
 class NothingParked(LookupError):
@@ -74,7 +79,7 @@ class Parking:
                 place.number,
                 record.offset,
                 record.key,
-                [[name, raw.decode("utf-8", "replace")] for name, raw in record.headers],
+                _pack(record.headers),
                 record.value,
             )
         metrics.EVENTS_PARKED.labels(consumer).inc(len(records))
@@ -109,8 +114,8 @@ class Parking:
             {
                 "partition": row["partition"],
                 "offset": row["offset"],
-                "headers": dict(row["headers"]),
-                "value": row["value"].decode("utf-8", "replace"),
+                "headers": {name: raw.decode("utf-8", "backslashreplace") for name, raw in _unpack(row["headers"])},
+                "value": row["value"].decode("utf-8", "backslashreplace"),
             }
             for row in await self._events(connection, consumer, topic, key)
         ]
@@ -118,25 +123,37 @@ class Parking:
     async def replay(
         self, connection: "Connection", projection: "Projection", consumer: str, topic: str, key: str
     ) -> int:
-        """Apply the parked events of a key in order, then unblock it; all or nothing.
+        """Apply the parked events of a key in order, duplicates once, then unblock it; all or nothing.
 
         Returns:
             How many were applied.
 
         Raises:
             NothingParked: the key is not parked.
+            SequenceGap: an event between them is missing; the key stays parked.
+            InvalidRecord: one of them is no event and never will be; discard the key.
             Exception: what the projection raised; the key stays parked.
         """
-        rows = await self._events(connection, consumer, topic, key)
-        for row in rows:
-            read = from_binary([(name, text.encode()) for name, text in row["headers"]], row["value"])
-            if isinstance(read, Envelope):
-                await projection.apply(connection, [read])
-        await self._unblock(connection, consumer, topic, key, rows)
-        return len(rows)
+        applied = 0
+        for row in await self._events(connection, consumer, topic, key):
+            content = from_binary(_unpack(row["headers"]), row["value"])
+            stream_id, sequence = position_of(content)
+            last = await self._passed(connection, consumer, topic, stream_id)
+            if sequence <= last:
+                continue
+            if sequence > last + 1:
+                raise SequenceGap(f"{topic} {stream_id}: {sequence} after {last}")
+            if isinstance(content, Envelope):
+                await projection.apply(connection, [content])
+            await self._pass(connection, consumer, topic, stream_id, sequence)
+            applied += 1
+        await self._unblock(connection, consumer, topic, key)
+        return applied
 
     async def discard(self, connection: "Connection", consumer: str, topic: str, key: str) -> int:
         """Drop the parked events of a key for good and unblock it; later events are applied again.
+
+        What is dropped counts as passed, so that the next event of the stream is no gap.
 
         Returns:
             How many were dropped.
@@ -145,7 +162,10 @@ class Parking:
             NothingParked: the key is not parked.
         """
         rows = await self._events(connection, consumer, topic, key)
-        await self._unblock(connection, consumer, topic, key, rows)
+        for row in rows:
+            if place := _place(_unpack(row["headers"]), row["value"]):
+                await self._pass(connection, consumer, topic, *place)
+        await self._unblock(connection, consumer, topic, key)
         return len(rows)
 
     async def _events(self, connection: "Connection", consumer: str, topic: str, key: str) -> list[Any]:
@@ -165,27 +185,52 @@ class Parking:
             key.encode(),
         )
 
-    async def _unblock(
-        self, connection: "Connection", consumer: str, topic: str, key: str, rows: Sequence[Any]
-    ) -> None:
-        """Forget the rows, and count their events as passed, so that the next one of the stream is no gap."""
-        for row in rows:
-            headers = dict(row["headers"])
-            try:
-                stream_id, sequence = UUID(headers["ce_subject"]), int(headers["ce_sequence"])
-            except (KeyError, ValueError):  # what cannot be read has no place in the stream
-                continue
-            await connection.execute(
-                """INSERT INTO consumer_sequence (consumer, topic, stream_id, sequence) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (consumer, topic, stream_id)
-                   DO UPDATE SET sequence = greatest(consumer_sequence.sequence, excluded.sequence)""",
-                consumer,
-                topic,
-                stream_id,
-                sequence,
-            )
+    async def _passed(self, connection: "Connection", consumer: str, topic: str, stream_id: UUID) -> int:
+        """The last event of a stream that the consumer has behind it; 0 is none."""
+        sequence: int = await connection.fetchval(
+            """SELECT coalesce(max(sequence), 0) FROM consumer_sequence
+                WHERE consumer = $1 AND topic = $2 AND stream_id = $3""",
+            consumer,
+            topic,
+            stream_id,
+        )
+        return sequence
+
+    async def _pass(self, connection: "Connection", consumer: str, topic: str, stream_id: UUID, sequence: int) -> None:
+        await connection.execute(
+            """INSERT INTO consumer_sequence (consumer, topic, stream_id, sequence) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (consumer, topic, stream_id)
+               DO UPDATE SET sequence = greatest(consumer_sequence.sequence, excluded.sequence)""",
+            consumer,
+            topic,
+            stream_id,
+            sequence,
+        )
+
+    async def _unblock(self, connection: "Connection", consumer: str, topic: str, key: str) -> None:
         for statement in (
             "DELETE FROM parked_event WHERE consumer = $1 AND topic = $2 AND key = $3",
             "DELETE FROM parked_key WHERE consumer = $1 AND topic = $2 AND key = $3",
         ):
             await connection.execute(statement, consumer, topic, key.encode())
+
+
+def _pack(headers: Headers) -> bytes:
+    return json.dumps([[name, raw.decode("latin-1")] for name, raw in headers]).encode()
+
+
+def _unpack(packed: bytes) -> Headers:
+    return tuple((name, text.encode("latin-1")) for name, text in json.loads(packed))
+
+
+def _place(headers: Headers, value: bytes) -> tuple[UUID, int] | None:
+    """The record's place in its stream, also when its data is no event; None when not even that can be read."""
+    try:
+        stream_id, sequence = position_of(from_binary(headers, value))
+    except InvalidRecord:
+        named = dict(headers)
+        try:
+            stream_id, sequence = UUID(named["ce_subject"].decode()), int(named["ce_sequence"])
+        except (KeyError, ValueError):
+            return None
+    return (stream_id, sequence) if 0 < sequence <= _SEQUENCE_MAX else None

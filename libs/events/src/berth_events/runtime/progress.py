@@ -1,6 +1,6 @@
 """The watchdog of a consumer: alive but never reading again is the failure that no error announces."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from berth_events.runtime import metrics
@@ -25,18 +25,18 @@ class ProgressWatch:
     def __init__(self, pool: "Pool", bus: Bus, topics: Sequence[str], consumer: str, clock: "Clock") -> None:
         self._pool, self._bus, self._topics, self._consumer, self._clock = pool, bus, topics, consumer, clock
         self._checked_at = clock.monotonic()
-        self._offsets: dict[Partition, int] = {}
+        self._reached: dict[Partition, int] = {}
 
     def advanced(self) -> None:
         """Records were applied just now."""
         self._checked_at = self._clock.monotonic()
         metrics.CONSUMER_LAST_PROGRESS.labels(self._consumer).set_to_current_time()
 
-    async def check(self) -> None:
+    async def check(self, owned: Collection[Partition]) -> None:
         """Called when nothing came: every 15 s, compare the group's offset rows with the ends of the topics.
 
         Raises:
-            Stuck: there is lag, and no offset has moved since the last check.
+            Stuck: a partition of ours has lag and has not moved since the last check, or all that has lag has not.
         """
         if self._clock.monotonic() - self._checked_at < _CHECK_EVERY_S:
             return
@@ -45,10 +45,13 @@ class ProgressWatch:
             "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", self._consumer
         )
         offsets = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        lag = sum(max(0, end - offsets.get(partition, 0)) for partition, end in ends.items())
-        if lag and offsets == self._offsets:
-            raise Stuck(f"{lag} records wait and nothing moves")
-        self._offsets = offsets
+        reached = {partition: offsets.get(partition, 0) for partition in ends}
+        waiting = {partition for partition, end in ends.items() if end > reached[partition]}
+        still = {partition for partition in waiting if self._reached.get(partition) == reached[partition]}
+        if (ours := still & set(owned)) or (still and still == waiting):
+            names = ", ".join(f"{partition.topic}/{partition.number}" for partition in sorted(ours or still))
+            raise Stuck(f"records wait in {names} and nothing moves")
+        self._reached = reached
         self._checked_at = self._clock.monotonic()
-        if not lag:
+        if not waiting:
             metrics.CONSUMER_LAST_PROGRESS.labels(self._consumer).set_to_current_time()

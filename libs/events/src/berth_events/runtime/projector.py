@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from berth_events.contracts import Envelope, InvalidRecord, UnknownEvent, from_binary
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection, Pool
     from berth_events.runtime.parking import Parking
 
-__all__ = ["Projection", "Projector", "SequenceGap", "TooManyParked"]
+__all__ = ["Projection", "Projector", "SequenceGap", "Superseded", "TooManyParked", "position_of"]
 
 _FETCH: Final = 500
 _FETCH_WAIT_S: Final = 0.5
@@ -33,8 +34,10 @@ _BACKOFF_S: Final = (0.1, 5.0)
 #: Parking one event is an accident; so many in a row mean that the code is wrong.
 _PARKED_IN_A_ROW: Final = 20
 
-#: Roll back and try the same records again: the failure is not theirs.
-_RETRY_ALL: Final = (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict)
+#: Others were in the way of the transaction: roll back, and try the same records again.
+_IN_THE_WAY: Final = (ConcurrencyConflict, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+#: The failure is not the records'.
+_NOT_THEIRS: Final = (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict)
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +68,21 @@ class TooManyParked(Exception):
     """Too many events in a row could not be applied. The consumer stops; mend the code, then replay what is parked."""
 
 
+class Superseded(Exception):
+    """A rebuild made another version of the projection active. This consumer ends, the one of that version goes on."""
+
+
+class _CannotApply(Exception):
+    """The projection raised what is the records' failure or its own; it is the cause of this."""
+
+
+def position_of(content: Envelope | UnknownEvent) -> tuple[UUID, int]:
+    """The stream of an event, and its place in it."""
+    if isinstance(content, Envelope):
+        return content.data.aggregate_id, content.sequence
+    return content.stream_id, content.sequence
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A record and what it says; `content` is the error when it cannot be read."""
@@ -75,11 +93,7 @@ class Read:
     @property
     def stream(self) -> tuple[UUID, int] | None:
         """Stream id and sequence, when they could be read."""
-        if isinstance(self.content, Envelope):
-            return self.content.data.aggregate_id, self.content.sequence
-        if isinstance(self.content, UnknownEvent):
-            return self.content.stream_id, self.content.sequence
-        return None
+        return None if isinstance(self.content, InvalidRecord) else position_of(self.content)
 
 
 def _read(record: Record) -> Read:
@@ -124,40 +138,47 @@ class Projector:
         self._next: dict[Partition, int] = {}
         self._applying = asyncio.Lock()
         self._parked_in_a_row = 0
+        self._backoff = _BACKOFF_S[0]
         #: Why the consumer is not ready, or None.
         self.problem: str | None = "not started"
+        #: Whether it will not go on by itself.
+        self.stopped = False
 
     async def run(self) -> None:
-        """Project until cancelled. A gap or too much poison ends the projecting, but not the process: an operator decides."""
-        backoff = _BACKOFF_S[0]
+        """Project until cancelled, or until a rebuild has put another version in the place of this one.
+
+        A gap or too much poison ends the projecting, but not the process: an operator decides.
+        """
         while True:
             try:
                 await self._consume()
+            except Superseded:
+                return
             except (SequenceGap, TooManyParked) as error:
-                self.problem = f"{self.name} stopped: {type(error).__name__}: {error}"
+                self.problem, self.stopped = f"{self.name} stopped: {type(error).__name__}: {error}", True
                 _log.critical("consumer.stopped", consumer=self.name, error=self.problem)
                 await asyncio.Event().wait()
-            except (*_RETRY_ALL, BusError, Stuck) as error:
+            except (*_NOT_THEIRS, asyncpg.PostgresError, BusError, Stuck) as error:
                 self.problem = f"{self.name}: {type(error).__name__}"
                 metrics.CONSUMER_RESTARTS.labels(self.name).inc()
                 _log.warning("consumer.restarted", consumer=self.name, error=str(error) or type(error).__name__)
-                await self._clock.sleep(backoff * self._rng.uniform(0.5, 1.5))
-                backoff = min(backoff * 2, _BACKOFF_S[1])
-            else:
-                backoff = _BACKOFF_S[0]
+                await self._clock.sleep(self._backoff * self._rng.uniform(0.5, 1.5))
+                self._backoff = min(self._backoff * 2, _BACKOFF_S[1])
 
     # -- RebalanceListener
 
     async def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
         """Start at our own offsets, not at the bus's."""
-        await self._pool.executemany(
-            """INSERT INTO consumer_offset (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0)
-               ON CONFLICT DO NOTHING""",
-            [(self.name, p.topic, p.number) for p in partitions],
-        )
-        rows = await self._pool.fetch(
-            "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", self.name
-        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._enter_schema(connection)
+            await connection.executemany(
+                """INSERT INTO consumer_offset (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0)
+                   ON CONFLICT DO NOTHING""",
+                sorted((self.name, p.topic, p.number) for p in partitions),
+            )
+            rows = await connection.fetch(
+                "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", self.name
+            )
         stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         starts = {partition: stored[partition] for partition in partitions}
         self._owned |= partitions
@@ -186,11 +207,11 @@ class Projector:
                     batches = await consumer.fetch(max_records=_FETCH, timeout=_FETCH_WAIT_S)
                 for partition, records in batches.items():
                     await self.apply_records(consumer, partition, records)
-                self.problem = None
+                self.problem, self._backoff = None, _BACKOFF_S[0]
                 if batches:
                     watch.advanced()
                 else:
-                    await watch.check()
+                    await watch.check(self._owned)
                 if self._clock.monotonic() - committed_at >= _COMMIT_EVERY_S:
                     committed_at = self._clock.monotonic()
                     await consumer.commit(dict(self._next))
@@ -199,31 +220,24 @@ class Projector:
 
     async def apply_records(self, consumer: Consumer, partition: Partition, records: Sequence[Record]) -> None:
         """Apply one partition's batch: as a whole if possible, else one by one, parking what cannot be applied."""
-        async with self._applying:
-            if partition not in self._owned:
-                return
-            reads = [_read(record) for record in records]
-            try:
-                await self._transact(consumer, partition, reads)
-            except (*_RETRY_ALL, SequenceGap, TooManyParked):
-                raise
-            except Exception:  # noqa: BLE001 - a projection may raise anything: then one by one
-                _log.exception("consumer.batch_failed", consumer=self.name, records=len(reads))
-                for read in reads:
-                    if partition in self._owned:
-                        await self._apply_one(consumer, partition, read)
+        reads = [_read(record) for record in records]
+        try:
+            await self._transact(consumer, partition, reads)
+        except _CannotApply as error:
+            _log.warning("consumer.batch_failed", consumer=self.name, records=len(reads), exc_info=error.__cause__)
+            for read in reads:
+                await self._apply_one(consumer, partition, read)
 
     async def _apply_one(self, consumer: Consumer, partition: Partition, read: Read) -> None:
         pause = _RETRY_PAUSE_S[0]
         for attempt in range(1, _TRIES + 1):
             try:
                 await self._transact(consumer, partition, [read])
-            except (*_RETRY_ALL, SequenceGap, TooManyParked):
-                raise
-            except Exception as error:  # noqa: BLE001 - logged, tried again, then parked
+            except _CannotApply as error:
                 if attempt == _TRIES:
-                    _log.exception("consumer.parked", consumer=self.name, offset=read.record.offset)
-                    await self._transact(consumer, partition, [read], park_because=type(error).__name__)
+                    offset, cause = read.record.offset, error.__cause__
+                    _log.error("consumer.parked", consumer=self.name, offset=offset, exc_info=cause)
+                    await self._transact(consumer, partition, [read], park_because=type(cause).__name__)
                     return
                 await self._clock.sleep(pause)
                 pause = min(pause * 4, _RETRY_PAUSE_S[1])
@@ -233,11 +247,25 @@ class Projector:
     async def _transact(
         self, consumer: Consumer, partition: Partition, reads: Sequence[Read], *, park_because: str | None = None
     ) -> None:
-        """One transaction: fence, drop duplicates, park, apply, advance."""
-        parked = 0
+        """One transaction, unless the partition was revoked meanwhile; tried again when others were in its way."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                async with self._applying:
+                    if partition in self._owned:
+                        await self._transaction(consumer, partition, reads, park_because)
+            except _IN_THE_WAY:
+                if attempt == _TRIES:
+                    raise
+                await self._clock.sleep(_RETRY_PAUSE_S[0] * self._rng.uniform(0.5, 1.5))
+            else:
+                return
+
+    async def _transaction(
+        self, consumer: Consumer, partition: Partition, reads: Sequence[Read], park_because: str | None
+    ) -> None:
+        """Fence, drop duplicates, park, apply, advance."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if self._schema:
-                await connection.execute("SELECT set_config('search_path', $1, true)", f"{self._schema}, public")
+            await self._enter_schema(connection)
             next_offset: int = await connection.fetchval(
                 """SELECT next_offset FROM consumer_offset
                     WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE""",
@@ -250,18 +278,44 @@ class Projector:
             wanted, poison = await self._sort_out(connection, partition, reads, park_because)
             for read, error in poison:
                 await self._parking.park(connection, self.name, [read.record], error)
-                parked += error != _BEHIND
             envelopes = [read.content for read in wanted if isinstance(read.content, Envelope)]
             if envelopes:
-                await self._projection.apply(connection, envelopes)
+                await self._project(connection, envelopes)
             await self._advance(connection, partition, wanted, reads[-1].record.offset + 1)
         if self._store:
             self._store.notify()
         self._next[partition] = reads[-1].record.offset + 1
-        metrics.RECORDS_APPLIED.labels(self.name).inc(len(wanted))
-        self._parked_in_a_row = self._parked_in_a_row + parked if parked and not wanted else parked
-        if self._parked_in_a_row >= _PARKED_IN_A_ROW:
-            raise TooManyParked(f"{self._parked_in_a_row} events in a row")
+        metrics.RECORDS_APPLIED.labels(self.name).inc(len(envelopes))
+        self._stop_at_too_many(wanted, [read for read, error in poison if error != _BEHIND])
+
+    async def _enter_schema(self, connection: "Connection") -> None:
+        """Hold this version of the projection, so that its tables are not dropped meanwhile, and find them first."""
+        if self._schema is None:
+            return
+        held = await connection.fetchval(
+            "SELECT true FROM public.projection WHERE name || '_v' || version = $1 FOR KEY SHARE", self._schema
+        )
+        if not held:
+            raise Superseded(self._schema)
+        await connection.execute("SELECT set_config('search_path', $1, true)", f"{self._schema}, public")
+
+    async def _project(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
+        try:
+            await self._projection.apply(connection, envelopes)
+        except _NOT_THEIRS:
+            raise
+        except Exception as error:
+            raise _CannotApply from error
+
+    def _stop_at_too_many(self, applied: Sequence[Read], parked: Sequence[Read]) -> None:
+        longest = 0
+        for _, is_parked in sorted(
+            [(r.record.offset, False) for r in applied] + [(r.record.offset, True) for r in parked]
+        ):
+            self._parked_in_a_row = self._parked_in_a_row + 1 if is_parked else 0
+            longest = max(longest, self._parked_in_a_row)
+        if longest >= _PARKED_IN_A_ROW:
+            raise TooManyParked(f"{longest} events in a row")
 
     async def _left_behind(self, consumer: Consumer, partition: Partition, next_offset: int, first: int) -> None:
         """Somebody else has moved the offset on, or the bus has dropped records that we had not read."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from berth_events.runtime.bus import Partition
-from berth_events.runtime.migrations import grant
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
+from berth_events.runtime.migrations import NotMigrated, grant
 from berth_events.runtime.projector import Projection, Projector
 
 if TYPE_CHECKING:
@@ -17,12 +18,22 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection, Pool
     from berth_events.runtime.parking import Parking
 
-__all__ = ["ActiveProjection", "Rebuild", "RebuildableProjection", "install"]
+__all__ = ["ActiveProjection", "Rebuild", "RebuildRunning", "RebuildStopped", "RebuildableProjection", "install"]
 
+#: Session-level advisory lock, with the hash of the projection's name as its second half.
+_REBUILD_LOCK: Final = 7_205
 _WATCH_S: Final = 1.0
 _CAUGHT_UP_POLL_S: Final = 0.1
 
 _log = structlog.get_logger(__name__)
+
+
+class RebuildRunning(Exception):
+    """The projection is being rebuilt by another command. Wait for it, or end it and start again."""
+
+
+class RebuildStopped(Exception):
+    """The new version cannot be filled; the old one stays active. Mend what the message names and rebuild again."""
 
 
 class RebuildableProjection(Projection, Protocol):
@@ -82,14 +93,23 @@ async def _activate(connection: "Connection", version: Version, role: str) -> No
         await _execute(connection, "CREATE VIEW public.%I AS SELECT * FROM %I.%I", table, version.schema, table)
         await _execute(connection, "GRANT SELECT ON public.%I TO %I", table, role)
     if before is not None:
-        old = Version(version.name, before)
-        await connection.execute("DELETE FROM projection WHERE name = $1 AND version = $2", old.name, old.number)
-        await connection.execute("DELETE FROM consumer_offset WHERE consumer = $1", old.schema)
-        await connection.execute("DELETE FROM consumer_sequence WHERE consumer = $1", old.schema)
-        await _execute(connection, "DROP SCHEMA %I CASCADE", old.schema)
+        await _drop(connection, Version(version.name, before))
     await connection.execute(
         "UPDATE projection SET state = 'active' WHERE name = $1 AND version = $2", version.name, version.number
     )
+
+
+async def _drop(connection: "Connection", version: Version) -> None:
+    """Remove a version: its row, which its consumers hold while they write, then what they knew, then its tables."""
+    await connection.execute("DELETE FROM projection WHERE name = $1 AND version = $2", version.name, version.number)
+    for statement in (
+        "DELETE FROM consumer_offset WHERE consumer = $1",
+        "DELETE FROM consumer_sequence WHERE consumer = $1",
+        "DELETE FROM parked_event WHERE consumer = $1",
+        "DELETE FROM parked_key WHERE consumer = $1",
+    ):
+        await connection.execute(statement, version.schema)
+    await _execute(connection, "DROP SCHEMA %I CASCADE", version.schema)
 
 
 async def install(connection: "Connection", projections: Sequence[RebuildableProjection], *, role: str) -> None:
@@ -117,9 +137,17 @@ class ActiveProjection:
         return self._projector.problem if self._projector else f"{self._projection.name}: not started"
 
     async def run(self) -> None:
-        """Project until cancelled."""
+        """Project until cancelled.
+
+        Raises:
+            NotMigrated: the projection was never installed.
+        """
         while True:
-            version = await self._active()
+            try:
+                version = await self._active()
+            except INFRASTRUCTURE_ERRORS:
+                await self._clock.sleep(_WATCH_S)
+                continue
             self._projector = Projector(
                 self._pool,
                 self._bus,
@@ -131,17 +159,27 @@ class ActiveProjection:
             )
             running = asyncio.create_task(self._projector.run())
             try:
-                while not running.done() and await self._active() == version:
+                while not running.done() and not await self._replaced(version):
                     await self._clock.sleep(_WATCH_S)
             finally:
                 running.cancel()
                 await asyncio.wait([running])
+            if not running.cancelled():
+                running.result()
             _log.info("projection.switched", projection=self._projection.name, before=version.number)
 
+    async def _replaced(self, version: Version) -> bool:
+        try:
+            return await self._active() != version
+        except INFRASTRUCTURE_ERRORS:  # the projector, which meets them too, says so
+            return False
+
     async def _active(self) -> Version:
-        number: int = await self._pool.fetchval(
+        number: int | None = await self._pool.fetchval(
             "SELECT version FROM projection WHERE name = $1 AND state = 'active'", self._projection.name
         )
+        if number is None:
+            raise NotMigrated(f"projection {self._projection.name}")
         return Version(self._projection.name, number)
 
 
@@ -157,15 +195,38 @@ class Rebuild:
     async def run(self) -> int:
         """Rebuild, as the owner of the database; the services go on beside it.
 
+        What an interrupted rebuild left behind is removed first.
+
         Returns:
             The number of the version that is active now.
+
+        Raises:
+            RebuildRunning: another command rebuilds it.
+            RebuildStopped: the new version met a gap or too much poison.
+            BusError: the bus cannot be reached.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection:  # the pool unlocks what a connection comes back with
+            if not await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1, hashtext($2))", _REBUILD_LOCK, self._projection.name
+            ):
+                raise RebuildRunning(self._projection.name)
+            return await self._fill(await self._begin(connection))
+
+    async def _begin(self, connection: "Connection") -> Version:
+        async with connection.transaction():
+            abandoned = await connection.fetch(
+                "SELECT version FROM projection WHERE name = $1 AND state = 'building'", self._projection.name
+            )
             number: int = await connection.fetchval(
                 "SELECT max(version) + 1 FROM projection WHERE name = $1", self._projection.name
             )
+            for row in abandoned:
+                await _drop(connection, Version(self._projection.name, row["version"]))
             version = Version(self._projection.name, number)
             await _create(connection, self._projection, version, self._role)
+        return version
+
+    async def _fill(self, version: Version) -> int:
         projector = Projector(
             self._pool,
             self._bus,
@@ -177,16 +238,30 @@ class Rebuild:
         )
         running = asyncio.create_task(projector.run())
         try:
-            while not await self._caught_up(version):
+            while not await self._switched(version):
+                if projector.stopped:
+                    raise RebuildStopped(projector.problem)
                 if running.done():
                     running.result()
                 await self._clock.sleep(_CAUGHT_UP_POLL_S)
-            async with self._pool.acquire() as connection, connection.transaction():
-                await _activate(connection, version, self._role)
         finally:
             running.cancel()
             await asyncio.wait([running])
-        return number
+        return version.number
+
+    async def _switched(self, version: Version) -> bool:
+        """Make the version the active one if it has caught up, with the topics and with the version before."""
+        try:
+            if not await self._caught_up(version):
+                return False
+            async with self._pool.acquire() as connection, connection.transaction():
+                if await self._behind_the_active(connection, version):
+                    return False
+                await _activate(connection, version, self._role)
+        except INFRASTRUCTURE_ERRORS as error:  # readers in the way of the views, for example
+            _log.warning("projection.not_switched", error=str(error) or type(error).__name__)
+            return False
+        return True
 
     async def _caught_up(self, version: Version) -> bool:
         ends = await self._bus.end_offsets(self._projection.topics)
@@ -195,3 +270,19 @@ class Rebuild:
         )
         offsets = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
+
+    async def _behind_the_active(self, connection: "Connection", version: Version) -> bool:
+        """Whether readers would go back in time; the active version stands still until the transaction ends."""
+        number = await connection.fetchval(
+            "SELECT version FROM projection WHERE name = $1 AND state = 'active' FOR UPDATE", version.name
+        )
+        behind: bool = await connection.fetchval(
+            """SELECT EXISTS (
+                   SELECT FROM consumer_offset active
+                     LEFT JOIN consumer_offset new
+                            ON new.consumer = $2 AND (new.topic, new.partition) = (active.topic, active.partition)
+                    WHERE active.consumer = $1 AND active.next_offset > coalesce(new.next_offset, 0))""",
+            Version(version.name, number).schema,
+            version.schema,
+        )
+        return behind

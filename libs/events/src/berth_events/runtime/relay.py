@@ -20,11 +20,21 @@ __all__ = ["Relay"]
 #: lock means losing the connection means that the delete fails.
 _LEADER_LOCK: Final = 7_205_001
 _BATCH: Final = 500
+#: Of the rows behind the first no more than this is held in memory, in bytes.
+_BATCH_BYTES: Final = 8_000_000
 _POLL_S: Final = (0.02, 0.5)
 _STANDBY_S: Final = 1.0
 _BACKOFF_S: Final = (0.1, 5.0)
 
 _log = structlog.get_logger(__name__)
+
+_OLDEST: Final = """
+    SELECT position, topic, key, headers, value
+      FROM (SELECT *, sum(octet_length(value)) OVER (ORDER BY position) - octet_length(value) AS before
+              FROM (SELECT * FROM outbox ORDER BY position LIMIT $1) AS oldest) AS summed
+     WHERE before < $2
+     ORDER BY position
+"""
 
 
 class Relay:
@@ -43,21 +53,19 @@ class Relay:
     ) -> None:
         self._dsn, self._bus, self._appended, self._clock = dsn, bus, appended, clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._backoff = _BACKOFF_S[0]
         self.problem: str | None = None
 
     async def run(self) -> None:
         """Relay until cancelled, whatever happens to Postgres or the bus."""
-        backoff = _BACKOFF_S[0]
         while True:
             try:
                 await self._lead()
             except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError, BusError) as error:
                 self.problem = f"relay: {type(error).__name__}"
-                _log.warning("relay.interrupted", error=str(error), retry_in_s=backoff)
-                await self._clock.sleep(backoff * self._rng.uniform(0.5, 1.5))
-                backoff = min(backoff * 2, _BACKOFF_S[1])
-            else:
-                backoff = _BACKOFF_S[0]
+                _log.warning("relay.interrupted", error=str(error) or type(error).__name__, retry_in_s=self._backoff)
+                await self._clock.sleep(self._backoff * self._rng.uniform(0.5, 1.5))
+                self._backoff = min(self._backoff * 2, _BACKOFF_S[1])
 
     async def _lead(self) -> None:
         """Become the leader and relay until something breaks."""
@@ -68,14 +76,15 @@ class Relay:
                 self.problem = None
                 await self._clock.sleep(_STANDBY_S)
             producer = await self._bus.producer()
-            self.problem = None
             pause = _POLL_S[0]
             while True:
                 self._appended.clear()
                 sent = await self._relay_batch(connection, producer)
-                if sent == _BATCH:
+                self.problem, self._backoff = None, _BACKOFF_S[0]
+                if sent:
+                    pause = _POLL_S[0]
                     continue
-                pause = _POLL_S[0] if sent else min(pause * 2, _POLL_S[1])
+                pause = min(pause * 2, _POLL_S[1])
                 try:
                     async with asyncio.timeout(pause):
                         await self._appended.wait()
@@ -88,9 +97,7 @@ class Relay:
 
     async def _relay_batch(self, connection: "asyncpg.Connection[asyncpg.Record]", producer: Producer) -> int:
         """Publish the oldest rows and delete the acknowledged ones; how many there were."""
-        rows = await connection.fetch(
-            "SELECT position, topic, key, headers, value FROM outbox ORDER BY position LIMIT $1", _BATCH
-        )
+        rows = await connection.fetch(_OLDEST, _BATCH, _BATCH_BYTES)
         if not rows:
             return 0
         acknowledged = await producer.publish(

@@ -43,16 +43,20 @@ class Context:
 
 
 _APPEND: Final = """
-    WITH appended AS (
+    WITH behind AS MATERIALIZED (
+        SELECT $13::int = 0 OR EXISTS (SELECT FROM event WHERE stream_id = $1 AND version = $13) AS ok),
+    appended AS (
         INSERT INTO event (stream_id, version, event_id, type, schema_version, data, metadata, recorded_at)
         SELECT $1, e.version, e.event_id, e.type, e.schema_version, e.data, $2::jsonb, $3
           FROM unnest($4::int[], $5::uuid[], $6::text[], $7::int[], $8::jsonb[])
                AS e (version, event_id, type, schema_version, data)
+         WHERE (SELECT ok FROM behind)
          ORDER BY e.version)
     INSERT INTO outbox (topic, key, headers, value, added_at)
     SELECT o.topic, o.key, o.headers, o.value, $3
       FROM unnest($9::text[], $10::bytea[], $11::jsonb[], $12::bytea[]) WITH ORDINALITY
            AS o (topic, key, headers, value, place)
+     WHERE (SELECT ok FROM behind)
      ORDER BY o.place
 """
 
@@ -86,7 +90,7 @@ class EventStore:
             The events as they will be published.
 
         Raises:
-            ConcurrencyConflict: the stream has moved on; the transaction is broken and has to be rolled back.
+            ConcurrencyConflict: the stream is at another version; the transaction has to be rolled back.
             EventTooLarge: before anything was written.
         """
         now = self._clock.now()
@@ -108,7 +112,7 @@ class EventStore:
             if len(value) + sum(len(n) + len(v) for n, v in headers) > MAX_MESSAGE_BYTES:
                 raise EventTooLarge(f"{envelope.type} has {len(value)} bytes, {MAX_MESSAGE_BYTES} at most")
         try:
-            await connection.execute(
+            status = await connection.execute(
                 _APPEND,
                 stream_id,
                 _metadata(context),
@@ -123,10 +127,14 @@ class EventStore:
                 # objects, because asyncpg takes a list in a list for one more dimension of the array
                 [{name: raw.decode() for name, raw in headers} for headers, _ in wire],
                 [value for _, value in wire],
+                expected_version,
             )
         except asyncpg.UniqueViolationError as error:
             metrics.APPEND_CONFLICTS.inc()
             raise ConcurrencyConflict(f"stream {stream_id} is not at version {expected_version}") from error
+        if status != f"INSERT 0 {len(envelopes)}":  # behind a version that does not exist: a gap for every consumer
+            metrics.APPEND_CONFLICTS.inc()
+            raise ConcurrencyConflict(f"stream {stream_id} has no version {expected_version}")
         metrics.EVENTS_APPENDED.inc(len(envelopes))
         return envelopes
 

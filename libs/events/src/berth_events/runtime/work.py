@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+import asyncpg
+
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
@@ -44,7 +46,7 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that this worker has leased. `attempts` counts this run too."""
+    """Work that this worker has leased. `attempts` counts this run too, but none that was given back without an error."""
 
     id: UUID
     key: UUID
@@ -77,7 +79,7 @@ class WorkQueue:
                ON CONFLICT (key) WHERE state = 'ready' DO UPDATE
                   SET kind = excluded.kind, destination = excluded.destination, payload = excluded.payload,
                       event_id = excluded.event_id, traceparent = excluded.traceparent,
-                      run_at = excluded.run_at, attempts = 0""",
+                      run_at = excluded.run_at, attempts = 0, error = NULL""",
             [self._row(item) for item in items],
         )
 
@@ -129,15 +131,17 @@ class WorkQueue:
         ]
 
     async def renew(self, connection: "Connection", jobs: Sequence[Job]) -> set[UUID]:
-        """Prolong leases. Returns the ids of the jobs that are still ours."""
+        """Prolong leases. Returns the ids of the jobs that are still ours: a lease that ran out is lost, taken or not."""
+        now = self._clock.now()
         rows = await connection.fetch(
             """UPDATE work w SET lease_until = $3
                  FROM unnest($1::uuid[], $2::uuid[]) AS held (id, token)
-                WHERE w.id = held.id AND w.lease_token = held.token AND w.state = 'leased'
+                WHERE w.id = held.id AND w.lease_token = held.token AND w.state = 'leased' AND w.lease_until > $4
             RETURNING w.id""",
             [job.id for job in jobs],
             [job.token for job in jobs],
-            self._clock.now() + self.lease,
+            now + self.lease,
+            now,
         )
         return {row["id"] for row in rows}
 
@@ -154,20 +158,23 @@ class WorkQueue:
             raise LeaseLost(f"{job.kind} {job.key}")
 
     async def release(self, connection: "Connection", job: Job, *, run_at: datetime, error: str | None = None) -> None:
-        """Give a job back for `run_at`; if something newer waits under its key, that stands instead."""
-        async with connection.transaction():
-            newer = await connection.fetchval("SELECT true FROM work WHERE key = $1 AND state = 'ready'", job.key)
-            if newer:
-                await connection.execute("DELETE FROM work WHERE id = $1 AND lease_token = $2", job.id, job.token)
-                return
-            await connection.execute(
-                """UPDATE work SET state = 'ready', run_at = $3, error = $4, lease_token = NULL, lease_until = NULL
-                    WHERE id = $1 AND lease_token = $2""",
-                job.id,
-                job.token,
-                run_at,
-                error,
-            )
+        """Give a job back for `run_at`; if something newer waits under its key, that stands instead.
+
+        Without an error the run does not count as an attempt.
+        """
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    """UPDATE work SET state = 'ready', run_at = $3, error = $4, lease_token = NULL, lease_until = NULL,
+                                       attempts = attempts - ($4::text IS NULL)::int
+                        WHERE id = $1 AND lease_token = $2""",
+                    job.id,
+                    job.token,
+                    run_at,
+                    error,
+                )
+        except asyncpg.UniqueViolationError:  # of work_ready_key
+            await connection.execute("DELETE FROM work WHERE id = $1 AND lease_token = $2", job.id, job.token)
 
     async def fail(self, connection: "Connection", job: Job, error: str) -> None:
         """Set a job aside after too many crashes of its handler; an operator looks at it."""
@@ -199,6 +206,9 @@ _CLAIM: Final = """
            AND (limits.blocked_until IS NULL OR limits.blocked_until <= $1)
          ORDER BY waiting.run_at LIMIT $2)
     UPDATE work SET state = 'leased', lease_token = $4, lease_until = $5, attempts = attempts + 1
-     WHERE id IN (SELECT w.id FROM work w JOIN chosen USING (id) FOR UPDATE OF w SKIP LOCKED)
+     WHERE id IN (SELECT w.id FROM work w JOIN chosen USING (id)
+                   -- once more, on the row as it is when it is locked: its owner may have been quicker
+                   WHERE (w.state = 'leased' AND w.lease_until <= $1) OR (w.state = 'ready' AND w.run_at <= $1)
+                     FOR UPDATE OF w SKIP LOCKED)
     RETURNING id, key, kind, destination, payload, event_id, traceparent, attempts
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -79,7 +80,10 @@ class WorkerPool(Generic[R]):
     async def drain(self, seconds: float) -> None:
         """After `run` was cancelled: let runs in flight finish for some seconds, then give their leases back."""
         if self._running:
+            renewing = asyncio.create_task(self._renew())
             await asyncio.wait(self._running, timeout=seconds)
+            renewing.cancel()
+            await asyncio.wait([renewing])
         left = dict(self._running)
         for task in left:
             task.cancel()
@@ -101,20 +105,23 @@ class WorkerPool(Generic[R]):
                 if free:
                     async with self._pool.acquire() as connection:
                         jobs = await self._queue.claim(connection, free)
+                        self._start(jobs)  # here, so that a cancellation finds every claimed job running
                 self.problem = None
             except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
                 self.problem = f"work: {type(error).__name__}"
                 _log.warning("work.claim_failed", error=str(error))
-            for job in jobs:
-                task = asyncio.create_task(self._run(job))
-                self._running[task] = job
-                task.add_done_callback(self._ended)
             pause = _POLL_S[0] if jobs else min(pause * 2, _POLL_S[1])
             self._finished.clear()
             if not free:
                 await self._finished.wait()
             else:
                 await self._clock.sleep(pause)
+
+    def _start(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            task = asyncio.create_task(self._run(job))
+            self._running[task] = job
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
@@ -125,10 +132,11 @@ class WorkerPool(Generic[R]):
     async def _run(self, job: Job) -> None:
         structlog.contextvars.bind_contextvars(work_kind=job.kind, key=str(job.key))
         began = self._clock.monotonic()
-        outcome = "done"
+        outcome = "cancelled"
         try:
             result = await self._handler.perform(job)
             await self._record(job, result)
+            outcome = "done"
         except LeaseLost:
             outcome = "lease_lost"
             _log.warning("work.lease_lost")

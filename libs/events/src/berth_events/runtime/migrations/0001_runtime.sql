@@ -56,7 +56,7 @@ CREATE TABLE parked_event (
     partition int NOT NULL,
     "offset"  bigint NOT NULL,
     key       bytea NOT NULL,
-    headers   jsonb NOT NULL,
+    headers   bytea NOT NULL,  -- JSON, one character a byte: whatever was sent can be replayed
     value     bytea NOT NULL,
     PRIMARY KEY (consumer, topic, partition, "offset"),
     FOREIGN KEY (consumer, topic, key) REFERENCES parked_key

@@ -10,10 +10,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from berth_testing.kafka import MakeCluster
 
 from berth_local import kafka_jars
 from berth_local.kafka import Cluster, KafkaUnavailable, free_port
+from berth_testing.kafka import MakeCluster
 
 ONE_JAR = "# a comment\norg.example:tool:1.2 sha256:{}\n"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from berth_testing.bus import Journal, Member, Promises, Starts, Transport, eventually, fetched, messages, read_all
 
 from berth_events.runtime.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, Partition, Record, RecordTooLarge
 from berth_events.runtime.kafka_bus import KafkaBus
 from berth_events.runtime.postgres_bus import PostgresBus, partition_of
+from berth_testing.bus import Journal, Member, Promises, Starts, Transport, eventually, fetched, messages, read_all
 
 POSTGRES = Promises(session_timeout=1.5, cooperative=True)
 KAFKA = Promises(session_timeout=6, cooperative=False)

@@ -3,11 +3,11 @@ from collections import Counter
 from uuid import uuid4
 
 import pytest
-from berth_testing.bus import Starts, messages, read_all
 
 from berth_events.runtime.bus import BusError
 from berth_events.runtime.faulty_bus import FaultyBus
 from berth_events.runtime.postgres_bus import PostgresBus
+from berth_testing.bus import Starts, messages, read_all
 
 
 async def test_failures_leave_what_a_relay_can_mend(database: str) -> None:

@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from berth_testing.bus import Starts, eventually, fetched, messages
 
 from berth_events.runtime import postgres_consumer
 from berth_events.runtime.bus import BusError, Message, Partition
 from berth_events.runtime.postgres_bus import PostgresBus, partition_of
+from berth_testing.bus import Starts, eventually, fetched, messages
 
 
 @pytest.fixture

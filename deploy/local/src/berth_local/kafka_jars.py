@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from berth_local.errors import LocalStackError
+
 __all__ = ["KafkaUnavailable", "cache_directory", "fetch_jars", "find_java", "kafka_version"]
 
 LOCK_FILE: Final = Path(__file__).with_name("jars.lock")
@@ -22,7 +24,7 @@ _INSTALL: Final = "`pip install -r requirements/kafka.txt`"
 _LOCK_WAIT_S: Final = 300
 
 
-class KafkaUnavailable(RuntimeError):
+class KafkaUnavailable(LocalStackError):
     """Kafka cannot be started on this machine. The message says what is missing; everything else runs without Kafka."""
 
 

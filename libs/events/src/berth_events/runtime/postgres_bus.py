@@ -26,7 +26,7 @@ from berth_events.runtime.postgres_group import Group
 __all__ = ["PostgresBus", "partition_of"]
 
 _SCHEMA: Final = Path(__file__).with_name("sql") / "postgres_bus.sql"
-_SETUP_LOCK: Final = 7_205_002
+_SETUP_LOCK: Final = 7_205_004
 _CALL_S: Final = 10
 _PUBLISH_S: Final = 20
 _CLOSE_S: Final = 5
@@ -78,13 +78,13 @@ class PostgresBus:
 
     async def producer(self) -> Producer:
         """See `berth_events.runtime.bus.Bus`."""
-        async with deadline(_CALL_S, "a new producer"):
-            return PostgresProducer(await self._pool(), self._published)
+        await self.ping()
+        return PostgresProducer(await self._pool(), self._published)
 
     async def consumer(self, *, group: str, topics: Sequence[str], listener: RebalanceListener) -> Consumer:
         """See `berth_events.runtime.bus.Bus`."""
-        async with deadline(_CALL_S, "a new consumer"):
-            membership = Group(await self._pool(), group, uuid4(), tuple(topics), self._session_timeout)
+        await self.ping()
+        membership = Group(await self._pool(), group, uuid4(), tuple(topics), self._session_timeout)
         return PostgresConsumer(membership, listener, self._published, self._regrouped)
 
     async def end_offsets(self, topics: Sequence[str]) -> Mapping[Partition, int]:

@@ -43,14 +43,10 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
 
 
 async def open_bus_pool(dsn: str) -> Pool:
-    """Connections for short statements.
-
-    Raises:
-        OSError, asyncpg.PostgresError: Postgres cannot be reached or refuses the login.
-    """
+    """Connections for short statements, made when they are needed."""
     pool = await asyncpg.create_pool(
         dsn,
-        min_size=1,
+        min_size=0,  # else asyncpg reconnects in the background while the server is away
         max_size=_CONNECTIONS,
         timeout=CALL_S,
         command_timeout=CALL_S,

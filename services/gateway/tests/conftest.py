@@ -5,13 +5,20 @@ from collections.abc import AsyncIterator
 import pytest
 
 from berth_testing.gateway_harness import GatewayHarness, Project, run_gateway
-from berth_testing.postgres import DatabaseFrom, PostgresServer
+from berth_testing.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+async def running_gateway(postgres_server: PostgresServer) -> AsyncIterator[GatewayHarness]:
+    async with run_gateway(postgres_server) as running:
+        yield running
 
 
 @pytest.fixture
-async def harness(postgres_server: PostgresServer, database_from: DatabaseFrom) -> AsyncIterator[GatewayHarness]:
-    async with run_gateway(postgres_server, database_from) as running:
-        yield running
+async def harness(running_gateway: GatewayHarness) -> GatewayHarness:
+    """The session's gateway, emptied."""
+    await running_gateway.reset()
+    return running_gateway
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -29,14 +29,16 @@ from berth_events.runtime.store import EventStore
 from berth_gateway.api.app import make_app
 from berth_gateway.bootstrap import SERVICE, Gateway, compose
 from berth_gateway.settings import GatewaySettings
+from berth_net import Address, HostNotFound
 from berth_testing.gateway_results import audited, verified
-from berth_testing.postgres import DatabaseFrom, PostgresServer
+from berth_testing.postgres import PostgresServer
 from berth_vault import Opener, generate_key
 
-__all__ = ["PLATFORM_KEY", "GatewayHarness", "Project", "ShiftedClock", "account_body", "run_gateway"]
+__all__ = ["PLATFORM_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedClock", "account_body", "run_gateway"]
 
 PLATFORM_KEY: Final = "platform-key-of-the-tests"
 _KEYS: Final = generate_key("test")
+_ROLE_PASSWORD: Final = "only-for-tests"  # of a role that all sessions on a server share
 _ALL_SCOPES: Final = ("accounts:read", "accounts:write", "events:read")
 
 
@@ -50,6 +52,23 @@ class ShiftedClock(SystemClock):
     def now(self) -> datetime:
         """The time of day, shifted."""
         return super().now() + self.shift
+
+
+class NamedHosts:
+    """A resolver that knows the hosts it was told; any other does not exist."""
+
+    def __init__(self) -> None:
+        """Know none."""
+        self.known: dict[str, str] = {}
+        self.silent = False
+
+    async def addresses(self, host: str) -> tuple[Address, ...]:
+        """The one address; with `silent` nobody answers."""
+        if self.silent:
+            await asyncio.sleep(3600)
+        if host not in self.known:
+            raise HostNotFound(host)
+        return (ip_address(self.known[host]),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +90,8 @@ class GatewayHarness:
         pool: the gateway's own, with the rights of its role.
         http: a client without a key.
         opener: holds the connector's private key.
+        resolver: what it knows of hosts.
+        history: everything that `published` has returned in this test.
     """
 
     owner: Pool
@@ -80,8 +101,23 @@ class GatewayHarness:
     app: FastAPI
     http: httpx.AsyncClient
     opener: Opener
+    resolver: "NamedHosts"
+    history: list[Event] = field(default_factory=list)
     _sequences: dict[UUID, int] = field(default_factory=dict)
     _published: int = 0
+
+    async def reset(self) -> None:
+        """Empty the database and forget what the test before set up."""
+        schemas = "'public', 'vault', 'gateway_views_v1'"
+        tables = await self.owner.fetchval(
+            f"""SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
+                 WHERE schemaname IN ({schemas}) AND tablename NOT IN ('schema_migration', 'projection')"""
+        )
+        await self.owner.execute(f"TRUNCATE {tables}")
+        self.clock.shift = timedelta()
+        self.resolver.known, self.resolver.silent = {}, False
+        self._sequences.clear()
+        self.history.clear()
 
     async def deliver(self, *events: Event, source: str = "/berth/connector") -> list[Envelope]:
         """Let others have said something: the events are applied as the projectors would."""
@@ -120,6 +156,7 @@ class GatewayHarness:
             if not isinstance(read, Envelope):
                 raise TypeError(read)
             events.append(read.data)
+        self.history += events
         return events
 
     @contextlib.asynccontextmanager
@@ -214,25 +251,20 @@ def account_body(email: str = "alice@acme.test", **changes: Any) -> dict[str, An
 
 
 @contextlib.asynccontextmanager
-async def run_gateway(server: PostgresServer, database_from: DatabaseFrom) -> AsyncIterator[GatewayHarness]:
+async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
     """The gateway on a database of its own, logged in as its role."""
-
-    async def migrate(dsn: str) -> None:
-        await migrate_service(SERVICE, dsn)
-        connection = await asyncpg.connect(dsn)
-        try:
-            await connection.execute("ALTER ROLE berth_gateway LOGIN PASSWORD 'only-for-tests'")
-        finally:
-            await connection.close()
-
-    owner_dsn = await database_from("gateway", migrate)
-    dsn = server.dsn_of(urlsplit(owner_dsn).path[1:], user="berth_gateway", password="only-for-tests")
+    name = await server.create_database()
+    owner_dsn = server.dsn_of(name)
+    await migrate_service(SERVICE, owner_dsn)
+    connection = await asyncpg.connect(owner_dsn)
+    await connection.execute(f"ALTER ROLE berth_gateway LOGIN PASSWORD '{_ROLE_PASSWORD}'")
+    await connection.close()
+    dsn = server.dsn_of(name, user="berth_gateway", password=_ROLE_PASSWORD)
     settings = GatewaySettings.model_validate(
         {
             "database_url": dsn,
             "berth_platform_key": PLATFORM_KEY,
             "berth_vault_public_key": _KEYS.public_text,
-            "berth_dns_servers": "127.0.0.1:1",  # nobody answers there: what hosts are is left to the connector
             "berth_allow_ports": "20993,20587",
         }
     )
@@ -241,7 +273,8 @@ async def run_gateway(server: PostgresServer, database_from: DatabaseFrom) -> As
         await open_pool(owner_dsn, application_name="test-owner", max_size=3) as owner,
         await open_pool(dsn, application_name="test-gateway", max_size=8) as pool,
     ):
-        gateway = compose(settings, pool, EventStore("/berth/gateway", clock), clock)
+        resolver = NamedHosts()
+        gateway = compose(settings, pool, EventStore("/berth/gateway", clock), clock, resolver)
         harness = GatewayHarness(
             owner=owner,
             pool=pool,
@@ -249,6 +282,7 @@ async def run_gateway(server: PostgresServer, database_from: DatabaseFrom) -> As
             gateway=gateway,
             app=make_app(gateway.services),
             http=httpx.AsyncClient(),
+            resolver=resolver,
             opener=Opener.from_text(_KEYS.private_text),
         )
         pollers = [asyncio.create_task(part.run()) for part in gateway.pollers]
@@ -257,3 +291,4 @@ async def run_gateway(server: PostgresServer, database_from: DatabaseFrom) -> As
         for poller in pollers:
             poller.cancel()
         await asyncio.gather(*pollers, return_exceptions=True)
+    await server.drop_database(name)

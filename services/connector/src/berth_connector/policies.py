@@ -22,12 +22,14 @@ class Policy:
         factor: what each wait is multiplied by.
         longest: no wait grows beyond it.
         retries: how many times, at most; None means for ever.
+        transient: the fault may pass by itself, so that it does not say that a mailbox no longer works.
     """
 
     first: timedelta
     factor: float
     longest: timedelta
     retries: int | None
+    transient: bool = False
 
     def wait(self, attempts: int) -> timedelta | None:
         """The wait after so many failed attempts (1 or more); None when it was the last one."""
@@ -45,12 +47,12 @@ POLICIES: Final[dict[str, Policy | None]] = {
     "recheck_slow": Policy(4 * _HOUR, 2, _DAY, None),
     "recheck_growing": Policy(5 * _MINUTE, 2, _HOUR, 48),
     "backoff_24h": Policy(5 * _MINUTE, 2, 4 * _HOUR, 10),
-    "once_fresh_token": Policy(_SECOND, 1, _SECOND, 1),
-    "honour_hint": Policy(15 * _MINUTE, 2, 6 * _HOUR, 8),
-    "wait_hours": Policy(6 * _HOUR, 2, _DAY, 6),
-    "exponential": Policy(_MINUTE, 3, 2 * _HOUR, 8),
-    "bounded": Policy(2 * _MINUTE, 5, _HOUR, 3),
-    "immediate_with_id": Policy(_SECOND, 1, _SECOND, 1),
+    "once_fresh_token": Policy(_SECOND, 1, _SECOND, 1, transient=True),
+    "honour_hint": Policy(15 * _MINUTE, 2, 6 * _HOUR, 8, transient=True),
+    "wait_hours": Policy(6 * _HOUR, 2, _DAY, 6, transient=True),
+    "exponential": Policy(_MINUTE, 3, 2 * _HOUR, 8, transient=True),
+    "bounded": Policy(2 * _MINUTE, 5, _HOUR, 3, transient=True),
+    "immediate_with_id": Policy(_SECOND, 1, _SECOND, 1, transient=True),
 }
 
 

@@ -1,0 +1,88 @@
+"""The connector's composition root."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+from fastapi import FastAPI
+
+from berth_connector.diagnosis import DiagnosisTable
+from berth_connector.intake import Intake
+from berth_connector.probe import Prober, client_context
+from berth_connector.settings import ConnectorSettings
+from berth_connector.worker import VerifyHandler
+from berth_events.runtime.buses import open_bus
+from berth_events.runtime.clock import Clock, SystemClock
+from berth_events.runtime.database import open_pool
+from berth_events.runtime.parking import Parking
+from berth_events.runtime.projector import Projector
+from berth_events.runtime.relay import Relay
+from berth_events.runtime.service import Parts, Service
+from berth_events.runtime.store import EventStore
+from berth_events.runtime.work import WorkQueue
+from berth_events.runtime.worker_pool import WorkerPool
+from berth_net import DnsResolver, HostGuard
+from berth_vault import Opener, VaultReader
+
+__all__ = ["SERVICE", "build", "make_prober"]
+
+#: Verifications at once in this process: each holds two connections, and memory for TLS.
+CONCURRENCY: Final = 200
+#: Verifications at once of one mail service or host, over all replicas. `work_destination` holds exceptions.
+CONCURRENCY_PER_DESTINATION: Final = 20
+#: Only for reading credentials, which takes a millisecond.
+_VAULT_POOL: Final = 4
+
+
+def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
+    """A prober by the settings."""
+    return Prober(
+        HostGuard(DnsResolver(settings.dns_servers()), settings.policy()),
+        client_context(settings.berth_extra_ca_file),
+        DiagnosisTable.load(),
+        clock,
+        local_hostname=settings.berth_ehlo_name,
+    )
+
+
+@asynccontextmanager
+async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
+    """Build every part of the connector, and release it at the end."""
+    clock = SystemClock()
+    store = EventStore("/berth/connector", clock)
+    queue = WorkQueue(clock, default_limit=CONCURRENCY_PER_DESTINATION, lease=timedelta(seconds=settings.lease_seconds))
+    intake = Intake(queue, clock)
+    vault_dsn = settings.vault_database_url.get_secret_value()
+    async with (
+        open_bus(settings) as bus,
+        await open_pool(settings.database(), application_name="berth-connector", max_size=settings.pool_size) as pool,
+        await open_pool(vault_dsn, application_name="berth-connector-vault", max_size=_VAULT_POOL) as vault_pool,
+    ):
+        handler = VerifyHandler(
+            pool=pool,
+            vault_pool=vault_pool,
+            vault=VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value())),
+            mailboxes=make_prober(settings, clock),
+            store=store,
+            queue=queue,
+            clock=clock,
+            rng=random.Random(),  # noqa: S311 - jitter is no secret
+            recheck=timedelta(hours=settings.berth_recheck_hours),
+        )
+        yield Parts(
+            pool=pool,
+            bus=bus,
+            clock=clock,
+            app=FastAPI(title="Berth connector (internal)", version="1", docs_url=None, redoc_url=None),
+            projections=[intake],
+            running=[
+                Relay(settings.database(), bus, store.appended, clock),
+                Projector(pool, bus, intake, Parking(clock), clock),
+            ],
+            workers=[WorkerPool(pool, queue, handler, store, clock, concurrency=CONCURRENCY)],
+        )
+
+
+SERVICE = Service(name="connector", package="berth_connector", settings=ConnectorSettings, build=build)

@@ -1,0 +1,91 @@
+"""What is to be verified: the work that intake writes and workers perform."""
+
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from berth_connector.origins import of_host
+from berth_events.contracts import (
+    AccountCredentialsReplaced,
+    AccountRequested,
+    AccountVerificationRequested,
+    ConnectionSettings,
+    Envelope,
+)
+from berth_events.runtime.work import WorkItem
+
+__all__ = ["Reason", "VerificationRequest", "recheck_of", "work_of"]
+
+#: `requested` is a new account or a new credential, `reconnect` somebody's wish, `schedule` and `recheck` nobody's.
+Reason = Literal["requested", "reconnect", "schedule", "dry_run", "recheck"]
+#: What the workers' metrics call the two kinds of work.
+_VERIFY: Final = "verify"
+_RECHECK: Final = "recheck"
+
+
+class VerificationRequest(ConnectionSettings):
+    """One verification: whose, why, and with which servers and credential."""
+
+    account_id: UUID
+    organization_id: UUID
+    project_id: UUID
+    address: str
+    reason: Reason
+    correlation_id: UUID | None = None
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether somebody waits for the result."""
+        return self.reason not in {"schedule", "recheck"}
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """Servers and credential, to be compared with what an account has by now."""
+        return self.imap, self.smtp, self.credential_ref
+
+    @property
+    def destination(self) -> str:
+        """What simultaneous runs are counted by: the mail service when it is a known one, else the host."""
+        server = self.imap or self.smtp
+        host = server.host if server else ""
+        return of_host(host).service or host
+
+
+def work_of(
+    envelope: Envelope, event: AccountRequested | AccountCredentialsReplaced | AccountVerificationRequested
+) -> WorkItem:
+    """The work that an event asks for.
+
+    A dry run has a key of its own, so that it neither waits for the account's own run nor replaces it.
+    """
+    request = VerificationRequest(
+        account_id=event.account_id,
+        organization_id=event.organization_id,
+        project_id=event.project_id,
+        address=event.address,
+        imap=event.imap,
+        smtp=event.smtp,
+        credential_ref=event.credential_ref,
+        reason=event.reason if isinstance(event, AccountVerificationRequested) else "requested",
+        correlation_id=envelope.correlation_id,
+    )
+    return WorkItem(
+        key=envelope.event_id if request.reason == "dry_run" else request.account_id,
+        kind=_VERIFY,
+        destination=request.destination,
+        payload=request.model_dump(mode="json"),
+        event_id=envelope.event_id,
+        traceparent=envelope.traceparent,
+    )
+
+
+def recheck_of(account: VerificationRequest, event_id: UUID, run_at: datetime) -> WorkItem:
+    """The next look at an account. Its payload is only the account's id: settings are those it has when the time comes."""
+    return WorkItem(
+        key=account.account_id,
+        kind=_RECHECK,
+        destination=account.destination,
+        payload={"account_id": str(account.account_id), "reason": "recheck"},
+        event_id=event_id,
+        run_at=run_at,
+    )

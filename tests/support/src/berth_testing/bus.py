@@ -68,6 +68,8 @@ class Journal:
     Attributes:
         offsets: the next offset of each partition, moved on by whoever handled a record.
         handled: how often each record was handled to its end.
+        by_member: how many records each member handled.
+        revoked: what was ever taken from each member.
         owners: who owns a partition at this time.
         faults: what must not be.
     """

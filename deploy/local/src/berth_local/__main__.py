@@ -20,6 +20,8 @@ from berth_local.settings import LocalSettings
 
 #: How long a stack that was killed may take to be cleared away.
 TAKE_OVER_SECONDS = 60
+#: Columns of what is written to a file or a pipe.
+FILE_WIDTH = 110
 
 
 def main() -> int:
@@ -28,7 +30,8 @@ def main() -> int:
     parser.add_argument("command", choices=["run", "clean"])
     parser.add_argument("--directory", type=Path, default=Path(".run"), help="data, logs and descriptions")
     options = parser.parse_args()
-    console = Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else FILE_WIDTH
+    console = Console(highlight=False, soft_wrap=True, width=width)
     try:
         settings = LocalSettings.read(options.directory)
         lock = take_lock(settings, console)

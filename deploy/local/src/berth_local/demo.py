@@ -13,7 +13,7 @@ from berth_local.errors import LocalStackError
 from berth_local.sandbox.description import Sandbox
 from berth_local.stack import Running
 
-__all__ = ["SCENARIOS", "Account", "DemoRefused", "Scenario", "connect_demo", "watch"]
+__all__ = ["RESULT_SECONDS", "SCENARIOS", "Account", "DemoRefused", "Scenario", "connect_demo", "watch"]
 
 SUBSCRIPTION_SECONDS: Final = 20
 RESULT_SECONDS: Final = 60

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -51,17 +52,16 @@ class Results:
 
 def table(accounts: Sequence[Account]) -> Table:
     """One row for each mailbox: what is the matter with it, and what Berth found."""
-    shown = Table(expand=True, header_style="bold")
-    shown.add_column("mailbox", no_wrap=True)
-    shown.add_column("set up with", ratio=2)
-    shown.add_column("account", no_wrap=True)
-    shown.add_column("domain", no_wrap=True)
-    shown.add_column("what Berth says", ratio=5)
+    shown = Table(box=HORIZONTALS, show_lines=True, expand=True)
+    shown.add_column("mailbox", width=22, overflow="fold")
+    shown.add_column("account", width=9)
+    shown.add_column("domain", width=11)
+    shown.add_column("what Berth says", overflow="fold")
     by_address = {account["email"]: account for account in accounts}
     for scenario in SCENARIOS:
-        account = by_address.get(scenario.address)
-        if account:
-            shown.add_row(scenario.address, scenario.matter, _status(account), _checks(account), _said(account))
+        if account := by_address.get(scenario.address):
+            mailbox = Text.assemble((scenario.address, "bold"), f"\n{scenario.matter}")
+            shown.add_row(mailbox, _status(account), _checks(account), _said(account))
     return shown
 
 
@@ -89,7 +89,7 @@ def _said(account: Account) -> Text:
         for finding in account["domain"]["findings"]
         if finding["severity"] in SHOWN_SEVERITIES and finding["code"] != OF_THE_SANDBOX
     ]
-    return Text("\n").join(lines or [Text("nothing to mend")])
+    return Text("\n").join(lines or [Text("nothing to mend" if is_complete(account) else "")])
 
 
 def how_to_go_on(running: Description, directory: Path) -> str:

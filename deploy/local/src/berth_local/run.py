@@ -1,10 +1,11 @@
 """`make run`: start the stack, show the demo, keep it running."""
 
 import os
+import time
 
 from rich.console import Console
 
-from berth_local.demo import connect_demo, watch
+from berth_local.demo import RESULT_SECONDS, connect_demo, watch
 from berth_local.description import Demo, Description
 from berth_local.report import Results, how_to_go_on
 from berth_local.services import GATEWAY_PORT
@@ -21,6 +22,7 @@ async def run(settings: LocalSettings, lock_descriptor: int, console: Console) -
     Raises:
         LocalStackError: something is missing, does not start or ended.
     """
+    began = time.monotonic()
     Description.remove(settings.directory)
     try:
         async with stack(settings, lock_descriptor, Steps(console)) as running:
@@ -30,8 +32,12 @@ async def run(settings: LocalSettings, lock_descriptor: int, console: Console) -
             console.print()
             with Results(console) as results:
                 complete = await running.children.while_running(watch(running, demo, results.show))
-            if not complete:
-                console.print(f"Not everything was answered within a minute; the logs are in {settings.logs}.")
+            seconds = time.monotonic() - began
+            console.print(
+                f"Four results after {seconds:.1f} s."
+                if complete
+                else f"Not everything was answered within {RESULT_SECONDS} s; the logs are in {settings.logs}."
+            )
             description = describe(running, demo)
             description.write(settings.directory)
             console.print(how_to_go_on(description, settings.directory))

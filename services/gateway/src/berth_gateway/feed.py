@@ -148,6 +148,11 @@ class FeedTail:
         self._wanted = asyncio.Event()
         self._listeners: dict[UUID, set[asyncio.Event]] = {}
 
+    @property
+    def listeners(self) -> int:
+        """How many streams there are."""
+        return sum(map(len, self._listeners.values()))
+
     @contextmanager
     def listen(self, project_id: UUID) -> Iterator[asyncio.Event]:
         """An event that is set whenever the project's feed has grown; the listener clears it before it reads."""

@@ -10,6 +10,7 @@ from berth_gateway.accounts.schemas import (
     Checks,
     Domain,
     Server,
+    StepReport,
     VerificationReport,
     VerificationSummary,
 )
@@ -77,7 +78,7 @@ def verification_report(account_id: UUID, status: AccountStatus, found: Verifica
         imap=found.imap,
         smtp=found.smtp,
         diagnosis=found.diagnosis,
-        steps=list(found.steps),
+        steps=[StepReport.model_validate(step.model_dump()) for step in found.steps],
     )
 
 

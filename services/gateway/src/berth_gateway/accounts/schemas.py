@@ -20,6 +20,7 @@ __all__ = [
     "Secret",
     "Server",
     "ServerInput",
+    "StepReport",
     "Text",
     "VerificationReport",
     "VerificationSummary",
@@ -161,6 +162,12 @@ class AccountPage(BaseModel):
     next_cursor: str | None = Field(description="null on the last page")
 
 
+class StepReport(Step):
+    """One step of a verification."""
+
+    started_at: Instant
+
+
 class VerificationReport(BaseModel):
     """The last verification, step by step; without steps while the first one is pending."""
 
@@ -172,4 +179,4 @@ class VerificationReport(BaseModel):
     imap: bool | None = None
     smtp: bool | None = None
     diagnosis: Diagnosis | None = None
-    steps: list[Step] = []
+    steps: list[StepReport] = []

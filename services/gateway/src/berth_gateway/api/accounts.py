@@ -1,8 +1,8 @@
 """Accounts: connect, list, show, remove, and the steps of their verification."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Query, Request, status
+from fastapi import APIRouter, Query, Request, status
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
@@ -11,7 +11,6 @@ from berth_gateway.accounts.presentation import account_resource, verification_r
 from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, AccountStatus, VerificationReport
 from berth_gateway.accounts.translation import mailbox_of
 from berth_gateway.api.authentication import Reads, Writes
-from berth_gateway.api.examples import ACCOUNT, ACCOUNT_INPUTS, ACCOUNT_PAGE, VERIFICATION
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import AccountId, decode_cursor, encode_cursor
@@ -37,20 +36,13 @@ _REFUSALS: Final = (
 )  # fmt: skip
 
 
-def _example(value: dict[str, Any]) -> dict[str, Any]:
-    return {"content": {"application/json": {"example": value}}}
-
-
 @router.post(
     "",
     operation_id="connectAccount",
     status_code=status.HTTP_202_ACCEPTED,
     response_model=Account,
     responses={
-        202: {
-            **_example(ACCOUNT),
-            "headers": {"Location": {"description": "where the account is", "schema": {"type": "string"}}},
-        },
+        202: {"headers": {"Location": {"description": "where the account is", "schema": {"type": "string"}}}},
         **problems(*KEY, *BODY, *_REFUSALS),
     },
 )
@@ -58,7 +50,7 @@ async def connect_account(
     request: Request,
     services: Provided,
     caller: Writes,
-    body: Annotated[AccountInput, Body(openapi_examples=ACCOUNT_INPUTS)],
+    body: AccountInput,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Connect a mailbox by IMAP and SMTP.
@@ -93,7 +85,7 @@ async def connect_account(
 @router.get(
     "",
     operation_id="listAccounts",
-    responses={200: _example(ACCOUNT_PAGE), **problems(*KEY, InvalidCursor, InvalidFields)},
+    responses=problems(*KEY, InvalidCursor, InvalidFields),
 )
 async def list_accounts(
     services: Provided,
@@ -115,7 +107,7 @@ async def list_accounts(
     )
 
 
-@router.get("/{account_id}", operation_id="getAccount", responses={200: _example(ACCOUNT), **problems(*KEY, NotFound)})
+@router.get("/{account_id}", operation_id="getAccount", responses=problems(*KEY, NotFound))
 async def get_account(services: Provided, caller: Reads, account_id: AccountId) -> Account:
     """One account."""
     async with services.pool.acquire() as connection:
@@ -128,7 +120,7 @@ async def get_account(services: Provided, caller: Reads, account_id: AccountId) 
 @router.get(
     "/{account_id}/verification",
     operation_id="getVerification",
-    responses={200: _example(VERIFICATION), **problems(*KEY, NotFound)},
+    responses=problems(*KEY, NotFound),
 )
 async def get_verification(services: Provided, caller: Reads, account_id: AccountId) -> VerificationReport:
     """The last verification of an account, step by step, with the words of its servers."""

@@ -5,10 +5,11 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
 
-from berth_gateway.api import accounts, events, organizations, problems
+from berth_gateway.api import accounts, events, examples, openapi, organizations, problems
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach import endpoints as mailreach
+from berth_gateway.dialects.mailreach import examples as mailreach_examples
 from berth_gateway.errors import GatewayError
 
 __all__ = ["make_app"]
@@ -34,6 +35,7 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
+    openapi.install(app, {**examples.EXAMPLES, **mailreach_examples.EXAMPLES})
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, refuse=_refuse)
     app.add_middleware(RequestIdentity)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-__all__ = ["ACCOUNT", "ACCOUNT_INPUTS", "ACCOUNT_PAGE", "EVENT_PAGE", "EVENT_STREAM", "VERIFICATION"]
+__all__ = ["ACCOUNT", "ACCOUNT_INPUTS", "ACCOUNT_PAGE", "EVENT_PAGE", "EVENT_STREAM", "EXAMPLES", "VERIFICATION"]
 
 _ACCOUNT_ID: Final = "0d3c5a0e-8f57-4d0e-9c53-2f0c7a4b9e11"
 _EVENT_ID: Final = "a4a7f0c2-55a6-5c49-8a5e-6a2f5f1f7c10"
@@ -90,6 +90,20 @@ ACCOUNT: Final[dict[str, Any]] = {
     "created_at": "2026-11-21T09:29:59.871Z",
 }
 
+PENDING: Final[dict[str, Any]] = {
+    **ACCOUNT,
+    "status": "pending",
+    "verification": None,
+    "domain": {
+        **ACCOUNT["domain"],
+        **dict.fromkeys(["spf_valid", "spf_value", "dkim_valid", "dkim_selector", "dkim_value", "dmarc_valid"]),
+        "mx_records": [],
+        "last_check_at": None,
+        "checks": {"mx": "unknown", "spf": "unknown", "dkim": "unknown", "dmarc": "unknown"},
+        "findings": [],
+    },
+}
+
 ACCOUNT_PAGE: Final[dict[str, Any]] = {"items": [ACCOUNT], "next_cursor": "YTE3"}
 
 VERIFICATION: Final[dict[str, Any]] = {
@@ -147,3 +161,47 @@ _EVENT: Final[dict[str, Any]] = {
 EVENT_PAGE: Final[dict[str, Any]] = {"items": [_EVENT], "next_cursor": "ZTQy"}
 
 EVENT_STREAM: Final = 'retry: 1000\n\nid: ZTQy\nevent: AccountRemoved\ndata: {"cursor":"ZTQy", ...}\n\n: still here\n\n'
+
+_NAME: Final = {"acme": {"summary": "A name", "value": {"name": "Acme"}}}
+_ORGANIZATION_ID: Final = "c0a8f3f6-3c55-4f4c-8d0d-0f6d1f5c2a01"
+_PROJECT_ID: Final = "b58f1d53-8a0b-4b43-9a0e-4c9b9d0f7a02"
+_CREATED_AT: Final = "2026-11-21T09:00:00.000Z"
+
+#: By operation id, then by status or `request`.
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "createOrganization": {
+        "request": _NAME,
+        "201": {"id": _ORGANIZATION_ID, "name": "Acme", "created_at": _CREATED_AT},
+    },
+    "createProject": {
+        "request": _NAME,
+        "201": {
+            "id": _PROJECT_ID,
+            "organization_id": _ORGANIZATION_ID,
+            "name": "Acme",
+            "created_at": _CREATED_AT,
+        },
+    },
+    "createKey": {
+        "request": {
+            "all": {
+                "summary": "A key that may do everything",
+                "value": {"name": "production", "scopes": ["accounts:read", "accounts:write", "events:read"]},
+            }
+        },
+        "201": {
+            "id": "9a1f5d10-0b61-4c7e-8f8e-0f9d4b1f2e03",
+            "project_id": _PROJECT_ID,
+            "name": "production",
+            "prefix": "k5xw2n7q",
+            "scopes": ["accounts:read", "accounts:write", "events:read"],
+            "key": "berth_k5xw2n7q_(43 random characters)",
+            "created_at": _CREATED_AT,
+        },
+    },
+    "connectAccount": {"request": ACCOUNT_INPUTS, "202": PENDING},
+    "listAccounts": {"200": ACCOUNT_PAGE},
+    "getAccount": {"200": ACCOUNT},
+    "getVerification": {"200": VERIFICATION},
+    "listEvents": {"200": EVENT_PAGE},
+}

@@ -1,7 +1,9 @@
 """What the OpenAPI document says beyond what the types say: problem documents, with an example of each."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 
 from berth_gateway.api.problems import MEDIA_TYPE
@@ -18,9 +20,13 @@ from berth_gateway.errors import (
     WrongKey,
 )
 
-__all__ = ["BODY", "KEY", "Problem", "problems"]
+__all__ = ["BODY", "KEY", "Problem", "install", "problems"]
 
-_REQUEST_ID = "5b8d1f0e-6f2f-4b9a-8a44-0b1f6a1d2c3e"
+_REFERENCE: Final = "#/components/schemas/{model}"
+#: What the framework would answer to invalid fields; ours are problems.
+_FRAMEWORK_ERRORS: Final = ("HTTPValidationError", "ValidationError")
+_JSON: Final = "application/json"
+_REQUEST_ID: Final = "5b8d1f0e-6f2f-4b9a-8a44-0b1f6a1d2c3e"
 
 
 class FieldProblem(BaseModel):
@@ -55,7 +61,11 @@ def problems(*errors: type[GatewayError]) -> dict[int | str, dict[str, Any]]:
     responses: dict[int | str, dict[str, Any]] = {}
     for error in errors:
         response = responses.setdefault(
-            error.status, {"model": Problem, "description": "", "content": {MEDIA_TYPE: {"examples": {}}}}
+            error.status,
+            {
+                "description": "",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}, "examples": {}}},
+            },
         )
         response["description"] = ", or ".join(filter(None, [response["description"], error.title]))
         response["content"][MEDIA_TYPE]["examples"][error.__name__] = {"value": _example(error)}
@@ -76,3 +86,33 @@ def _example(error: type[GatewayError]) -> dict[str, Any]:
         "request_id": _REQUEST_ID,
         **made.members,
     }
+
+
+def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
+    """Complete the document of the application: our form of errors instead of the framework's, and examples.
+
+    Args:
+        app: the application.
+        examples: by operation id, then by status; under `request` several by name. They are not given to the framework,
+            which would leave out their nulls.
+    """
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        found = generate()
+        schemas = found["components"]["schemas"]
+        problem = Problem.model_json_schema(ref_template=_REFERENCE)
+        schemas.update(problem.pop("$defs"), Problem=problem)
+        for name in _FRAMEWORK_ERRORS:
+            schemas.pop(name, None)
+        for operation in (each for methods in found["paths"].values() for each in methods.values()):
+            if _FRAMEWORK_ERRORS[0] in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            for place, example in examples.get(operation["operationId"], {}).items():
+                if place == "request":
+                    operation["requestBody"]["content"][_JSON]["examples"] = example
+                else:
+                    operation["responses"][place]["content"][_JSON]["example"] = example
+        return found
+
+    app.openapi = document  # type: ignore[method-assign]  # the way that the framework documents

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Request, status
+from fastapi import APIRouter, Depends, Request, status
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -22,10 +22,6 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["platform"], dependencies=[Depends(as_platform)])
 
 _IDEMPOTENT = (InvalidIdempotencyKey, IdempotencyKeyReused)
-_NAME = {"acme": {"summary": "A name", "value": {"name": "Acme"}}}
-_KEY = {
-    "all": {"summary": "Everything", "value": {"name": "production", "scopes": ["accounts:read", "accounts:write"]}}
-}
 
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -82,7 +78,7 @@ class ApiKey(BaseModel):
 async def create_organization(
     request: Request,
     services: Provided,
-    body: Annotated[Named, Body(openapi_examples=_NAME)],
+    body: Named,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Create an organization."""
@@ -107,7 +103,7 @@ async def create_project(
     request: Request,
     services: Provided,
     organization_id: OrganizationId,
-    body: Annotated[Named, Body(openapi_examples=_NAME)],
+    body: Named,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Create a project of an organization."""
@@ -129,9 +125,7 @@ async def create_project(
     status_code=status.HTTP_201_CREATED,
     responses=problems(*KEY, *BODY, NotFound),
 )
-async def create_key(
-    services: Provided, project_id: ProjectId, body: Annotated[KeyInput, Body(openapi_examples=_KEY)]
-) -> ApiKey:
+async def create_key(services: Provided, project_id: ProjectId, body: KeyInput) -> ApiKey:
     """Make an API key of a project. The key is in this answer and nowhere else, so a repeated call makes another one."""
     made = await services.tenants.create_key(project_id, body.name, tuple(dict.fromkeys(body.scopes)))
     return ApiKey(

@@ -17,7 +17,7 @@ from berth_events.runtime.store import ConcurrencyConflict
 from berth_gateway.api.authentication import Writes
 from berth_gateway.api.problems import field_faults, request_id, translated
 from berth_gateway.api.services import Provided, context_of
-from berth_gateway.dialects.mailreach.examples import ACCOUNT, IMAP_AUTH, IMAP_AUTH_ERROR, REFUSALS
+from berth_gateway.dialects.mailreach.examples import REFUSALS
 from berth_gateway.dialects.mailreach.schemas import Account, DryRunAccount, ImapAuthError, ImapAuthRequest, Refusal
 from berth_gateway.errors import FieldFault, GatewayError, InvalidFields, InvalidJson, NotFound
 
@@ -106,7 +106,7 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": ImapAuthRequest.model_json_schema(), "example": IMAP_AUTH},
+            "application/json": {"schema": ImapAuthRequest.model_json_schema()},
             "application/x-www-form-urlencoded": {"schema": ImapAuthRequest.model_json_schema()},
         },
     }
@@ -115,21 +115,12 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Account | DryRunAccount,
         "description": "It works. With `test` the answer also has the three success flags.",
-        "content": {"application/json": {"example": ACCOUNT}},
     },
     500: {
         "model": ImapAuthError,
         "description": "It does not work; nothing was saved.",
-        "content": {"application/json": {"example": IMAP_AUTH_ERROR}},
     },
-    **{
-        status: {
-            "model": Refusal,
-            "description": description,
-            "content": {"application/json": {"example": {"error": text, "request_id": IMAP_AUTH_ERROR["request_id"]}}},
-        }
-        for status, (description, text) in REFUSALS.items()
-    },
+    **{status: {"model": Refusal, "description": description} for status, (description, _) in REFUSALS.items()},
 }
 
 for _path in ("/api/v1/imap_auth", "/v1/imap_auth"):

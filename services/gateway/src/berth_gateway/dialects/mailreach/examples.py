@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-__all__ = ["ACCOUNT", "IMAP_AUTH", "IMAP_AUTH_ERROR", "REFUSALS"]
+__all__ = ["ACCOUNT", "EXAMPLES", "IMAP_AUTH", "IMAP_AUTH_ERROR", "REFUSALS"]
 
 IMAP_AUTH: Final[dict[str, Any]] = {
     "email": "alice@example.com",
@@ -122,3 +122,19 @@ REFUSALS: Final[dict[int | str, tuple[str, str]]] = {
         "The verification takes longer than usual and goes on. Send the same request again: it waits for the same result.",
     ),
 }
+
+_CALL: Final[dict[str, Any]] = {
+    "request": {
+        "custom": {"summary": "A mailbox on servers of its own", "value": IMAP_AUTH},
+        "test": {"summary": "Only test the connection", "value": {**IMAP_AUTH, "test": True}},
+    },
+    "200": ACCOUNT,
+    "500": IMAP_AUTH_ERROR,
+    **{
+        str(status): {"error": text, "request_id": IMAP_AUTH_ERROR["request_id"]}
+        for status, (_, text) in REFUSALS.items()
+    },
+}
+
+#: By operation id, then by status or `request`.
+EXAMPLES: Final = {"imapAuth": _CALL, "imapAuthAlias": _CALL}

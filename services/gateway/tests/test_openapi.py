@@ -1,0 +1,118 @@
+"""The OpenAPI document: complete, with examples that are true."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+from pydantic import BaseModel
+
+from berth_gateway.accounts import schemas
+from berth_gateway.api import examples
+from berth_gateway.dialects.mailreach import examples as mailreach_examples
+from berth_gateway.dialects.mailreach.schemas import Account, ImapAuthError, ImapAuthRequest
+from berth_testing.gateway_harness import GatewayHarness
+
+
+@pytest.fixture
+async def document(harness: GatewayHarness) -> dict[str, Any]:
+    answer = await harness.http.get("/openapi.json")
+    assert answer.status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_every_call_is_there(document: dict[str, Any]) -> None:
+    assert {name for name, _ in operations(document)} == {
+        "POST /v1/organizations",
+        "POST /v1/organizations/{organization_id}/projects",
+        "POST /v1/projects/{project_id}/keys",
+        "DELETE /v1/projects/{project_id}/keys/{key_id}",
+        "POST /v1/accounts",
+        "GET /v1/accounts",
+        "GET /v1/accounts/{account_id}",
+        "DELETE /v1/accounts/{account_id}",
+        "GET /v1/accounts/{account_id}/verification",
+        "GET /v1/events",
+        "GET /v1/events/stream",
+        "POST /api/v1/imap_auth",
+        "POST /v1/imap_auth",
+    }
+
+
+def test_every_call_says_what_it_does_and_what_goes_wrong(document: dict[str, Any]) -> None:
+    identifiers = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(identifiers)) == len(identifiers)
+    for name, operation in operations(document):
+        assert operation["description"], name
+        assert operation["security"] == [{"bearer": []}, {"apiKey": []}], name
+        assert {"401", "403", "503"} <= operation["responses"].keys(), name
+
+
+def test_errors_are_problems_with_examples(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        if "imap_auth" in name:
+            continue
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                continue
+            assert set(response["content"]) == {"application/problem+json"}, (name, status)
+            content = response["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for example in content["examples"].values():
+                assert example["value"]["status"] == int(status)
+                jsonschema.validate(example["value"], resolved(document, content["schema"]))
+
+
+def test_bodies_and_answers_have_examples_that_fit(document: dict[str, Any]) -> None:
+    checked = 0
+    for name, operation in operations(document):
+        bodies = [operation.get("requestBody", {})]
+        bodies += [response for status, response in operation["responses"].items() if status[0] in "245"]
+        for each in bodies:
+            for media_type, content in each.get("content", {}).items():
+                if "json" not in media_type:
+                    continue
+                found = [example["value"] for example in content.get("examples", {}).values()]
+                found += [content["example"]] if "example" in content else []
+                for example in found:
+                    jsonschema.validate(example, resolved(document, content["schema"]))
+                    checked += 1
+        if operation.get("requestBody"):
+            (content, *_) = operation["requestBody"]["content"].values()
+            assert "examples" in content or "example" in content, name
+    assert checked > 100
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "components": document["components"]}
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (schemas.Account, examples.ACCOUNT),
+        (schemas.AccountPage, examples.ACCOUNT_PAGE),
+        (schemas.VerificationReport, examples.VERIFICATION),
+        (Account, mailreach_examples.ACCOUNT),
+        (ImapAuthError, mailreach_examples.IMAP_AUTH_ERROR),
+    ],
+)
+def test_answers_are_shown_as_they_are_sent(model: type[BaseModel], example: dict[str, Any]) -> None:
+    assert model.model_validate(example).model_dump(mode="json") == example
+
+
+@pytest.mark.parametrize("example", examples.ACCOUNT_INPUTS.values())
+def test_requests_are_valid(example: dict[str, Any]) -> None:
+    schemas.AccountInput.model_validate(example["value"])
+
+
+def test_the_dialects_request_is_valid() -> None:
+    ImapAuthRequest.model_validate(mailreach_examples.IMAP_AUTH)

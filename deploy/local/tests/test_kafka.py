@@ -133,3 +133,10 @@ async def test_a_node_that_cannot_start_is_named_with_the_end_of_its_log(make_cl
     await asyncio.to_thread(cluster.start)
     with pytest.raises(KafkaUnavailable, match=r"Kafka node 1 ended: (.|\n)*Invalid value one"):
         await cluster.ready()
+
+
+def test_an_id_that_looks_like_an_option_is_taken(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(1)
+    (cluster.root / "cluster.id").write_text("-mgw9dIQowS3j02EiiAqoQ")  # one of 64 random ones begins so
+    cluster.prepare()
+    assert "cluster.id=-mgw9dIQowS3j02EiiAqoQ" in (cluster.root / "node1/data/meta.properties").read_text()

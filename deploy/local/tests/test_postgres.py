@@ -13,8 +13,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from berth_local.ports import EPHEMERAL, free_port
-from berth_local.postgres import DirectoryNotUsable, Postgres
+from berth_local.ports import EPHEMERAL, ClaimedPorts, free_port
+from berth_local.postgres import DirectoryNotUsable, Postgres, PostgresFailed
 from berth_local.postgres_binaries import find_binaries
 
 
@@ -136,3 +136,22 @@ def test_free_ports_stay_below_the_ephemeral_range() -> None:
         preferred = taken.getsockname()[1]
         assert free_port(preferred) != preferred
     assert free_port(preferred) == preferred
+
+
+def test_two_stacks_that_start_together_take_different_ports() -> None:
+    first, second = ClaimedPorts(), ClaimedPorts()
+    preferred = free_port()
+    try:
+        taken = first.take(preferred, count=2)
+        assert taken == preferred
+        assert second.take(preferred) != preferred
+        assert second.take(preferred + 1) != preferred + 1
+    finally:
+        first.release()
+    assert second.take(preferred) == preferred
+    second.release()
+
+
+def test_the_port_of_another_server_is_not_taken_for_our_own(directory: Path) -> None:
+    with Postgres(directory / "a", fsync=False) as other, pytest.raises(PostgresFailed, match="could not bind"):
+        Postgres(directory / "b", port=other.port, fsync=False).start()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from berth_local.guardian import Guardian
-from berth_local.ports import free_port
+from berth_local.ports import ClaimedPorts
 from berth_local.postgres import Postgres
 from berth_local.settings import LocalSettings
 from berth_local.state import State
@@ -27,8 +27,8 @@ POSTGRES_PORT: Final = 25432
 class PostgresServer:
     """The server that the databases are on."""
 
-    def __init__(self, settings: LocalSettings, state: State, guardian: Guardian) -> None:
-        self._settings, self._state, self._guardian = settings, state, guardian
+    def __init__(self, settings: LocalSettings, state: State, ports: ClaimedPorts, guardian: Guardian) -> None:
+        self._settings, self._state, self._ports, self._guardian = settings, state, ports, guardian
         self._server: Postgres | None = None
 
     def start(self) -> str:
@@ -38,7 +38,7 @@ class PostgresServer:
         directory = self._settings.postgres_directory
         directory.parent.mkdir(parents=True, exist_ok=True)
         password = self._state.keep("password of postgres", lambda: secrets.token_urlsafe(24))
-        self._server = Postgres(directory, free_port(POSTGRES_PORT), password)
+        self._server = Postgres(directory, self._ports.take(POSTGRES_PORT), password)
         self._server.start()
         if self._server.process:
             self._guardian.started(self._server.process.pid, signal.SIGINT)
@@ -66,8 +66,8 @@ class PostgresServer:
 class KafkaServer:
     """The Kafka that carries the events; it takes a few seconds, so it starts beside everything else."""
 
-    def __init__(self, settings: LocalSettings, guardian: Guardian) -> None:
-        self._settings, self._guardian = settings, guardian
+    def __init__(self, settings: LocalSettings, ports: ClaimedPorts, guardian: Guardian) -> None:
+        self._settings, self._ports, self._guardian = settings, ports, guardian
         self._starting: asyncio.Task[str] | None = None
         self._cluster: Cluster | None = None
 
@@ -85,10 +85,10 @@ class KafkaServer:
         if self._settings.kafka_bootstrap:
             return self._settings.kafka_bootstrap
         # not loaded where the embedded bus is used
-        from berth_local.kafka import DEFAULT_PORT, Cluster, free_port  # noqa: PLC0415
+        from berth_local.kafka import DEFAULT_PORT, Cluster  # noqa: PLC0415
 
         directory = self._settings.directory / "kafka"
-        cluster = Cluster(directory, port=DEFAULT_PORT if _pair_is_free(DEFAULT_PORT) else free_port())
+        cluster = Cluster(directory, port=self._ports.take(DEFAULT_PORT, count=2))  # the broker's and the controller's
         await _in_daemon_thread(cluster.prepare)
         cluster.start()
         self._cluster = cluster
@@ -107,10 +107,6 @@ class KafkaServer:
             await asyncio.to_thread(self._cluster.stop)
             for pid_file in self._cluster.root.glob("node*/pid"):
                 self._guardian.stopped(int(pid_file.read_text()))
-
-
-def _pair_is_free(port: int) -> bool:
-    return free_port(port) == port and free_port(port + 1) == port + 1
 
 
 async def _in_daemon_thread(call: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from berth_local.children import Child, Children
 from berth_local.databases import Databases, prepare_databases
 from berth_local.description import ServiceDescription
 from berth_local.guardian import Guardian
-from berth_local.ports import free_port
+from berth_local.ports import ClaimedPorts
 from berth_local.sandbox.description import Sandbox
 from berth_local.servers import KafkaServer, PostgresServer
 from berth_local.services import SERVICES, Secrets, environment_of, wait_until_ready
@@ -62,9 +62,11 @@ async def stack(settings: LocalSettings, lock_descriptor: int, steps: Steps) -> 
         client = await exits.enter_async_context(httpx.AsyncClient(timeout=10, trust_env=False))
         guardian = Guardian(lock_descriptor)
         exits.callback(guardian.close)
+        ports = ClaimedPorts()
+        exits.callback(ports.release)
         children = Children(settings.logs, guardian)
         exits.push_async_callback(children.stop_all)
-        starting = _Starting(settings, state, steps, guardian, children, exits)
+        starting = _Starting(settings, state, steps, ports, guardian, children, exits)
         # sandbox and Kafka need nothing: they start while the databases are made
         sandbox_file = await starting.begin_sandbox()
         kafka = starting.begin_kafka()
@@ -83,6 +85,7 @@ class _Starting:
     settings: LocalSettings
     state: State
     steps: Steps
+    ports: ClaimedPorts
     guardian: Guardian
     children: Children
     exits: AsyncExitStack
@@ -98,14 +101,14 @@ class _Starting:
     def begin_kafka(self) -> KafkaServer | None:
         if self.settings.bus != "kafka":
             return None
-        kafka = KafkaServer(self.settings, self.guardian)
+        kafka = KafkaServer(self.settings, self.ports, self.guardian)
         self.exits.push_async_callback(kafka.stop)
         kafka.start()
         return kafka
 
     async def databases(self) -> Databases:
         with self.steps.step("Postgres") as step:
-            postgres = PostgresServer(self.settings, self.state, self.guardian)
+            postgres = PostgresServer(self.settings, self.state, self.ports, self.guardian)
             self.exits.callback(postgres.stop)
             admin = postgres.start()
             databases = await prepare_databases(
@@ -150,7 +153,7 @@ class _Starting:
             started: list[Child] = []
             self.exits.push_async_callback(self.children.stop, started)
             for service in SERVICES:
-                port = free_port(service.port)
+                port = self.ports.take(service.port)
                 environment = environment_of(service, port, databases, kafka_bootstrap, sandbox, shared)
                 child = await self.children.start(service.name, ["-m", service.package, "serve"], environment)
                 started.append(child)

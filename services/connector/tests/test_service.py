@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from berth_connector.bootstrap import SERVICE
+from berth_connector.breaker import Breaker
 from berth_connector.intake import Intake
 from berth_connector.probe import Login, ProbeResult
 from berth_connector.worker import VerifyHandler
@@ -52,6 +53,7 @@ from berth_vault import (
 KEYS = generate_key()
 SEALER = Sealer.from_text(KEYS.public_text)
 DAY = timedelta(days=1)
+CODES = {"never": "AUTH_BAD_CREDENTIALS", "honour_hint": "RATE_LIMITED", "exponential": "PROVIDER_TEMPORARY"}
 IMAP = MailServer(host="imap.test.example", port=993, security="tls", username="me")
 SMTP = MailServer(host="smtp.test.example", port=465, security="tls", username="me")
 
@@ -99,7 +101,7 @@ class Servers:
 
 def _diagnosis(policy: str) -> Diagnosis:
     return Diagnosis(
-        code="AUTH_BAD_CREDENTIALS" if policy == "never" else "PROVIDER_TEMPORARY",
+        code=CODES[policy],
         rule_id="x",
         table_version="1",
         confidence="high",
@@ -128,6 +130,7 @@ class Connector:
             mailboxes=self.servers,
             store=self.store,
             queue=self.queue,
+            breaker=Breaker(self.clock),
             clock=self.clock,
             rng=random.Random(7),
             recheck=DAY,
@@ -470,3 +473,19 @@ async def test_every_result_event_is_of_the_account(connector: Connector) -> Non
     [envelope] = await connector.envelopes()
     assert isinstance(envelope.data, VerificationEvent)
     assert envelope.data.model_dump(include=set(connector.ids)) == connector.ids
+
+
+async def test_a_service_that_turns_us_away_is_left_alone_for_a_while(connector: Connector) -> None:
+    connector.servers.failing, connector.servers.wait = "honour_hint", timedelta(minutes=30)
+    for _ in range(5):
+        connector.account_id = uuid4()
+        await connector.take(connector.requested(await connector.deposit()))
+    assert await connector.work() == 5
+    connector.account_id = uuid4()
+    await connector.take(connector.requested(await connector.deposit()))
+    assert await connector.work() == 0
+    connector.advance(timedelta(minutes=29))
+    assert await connector.work() == 0
+    connector.advance(timedelta(minutes=2))
+    assert await connector.work() >= 1
+    assert await connector.said() == ["ConnectionFailed"]

@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from berth_connector.breaker import Breaker
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.intake import Intake
 from berth_connector.probe import Prober, client_context
@@ -67,6 +68,7 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
             mailboxes=make_prober(settings, clock),
             store=store,
             queue=queue,
+            breaker=Breaker(clock),
             clock=clock,
             rng=random.Random(),  # noqa: S311 - jitter is no secret
             recheck=timedelta(hours=settings.berth_recheck_hours),

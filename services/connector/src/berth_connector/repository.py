@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
 
     from berth_events.runtime.database import Connection
 
-__all__ = ["Account", "find", "lock", "remove", "save_settings", "save_standing", "set_imap_issue", "set_suspended"]
+__all__ = [
+    "Account",
+    "find",
+    "leave_alone",
+    "lock",
+    "remove",
+    "save_settings",
+    "save_standing",
+    "set_imap_issue",
+    "set_suspended",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,17 @@ async def save_standing(connection: "Connection", account_id: UUID, standing: St
         standing.state,
         standing.retry_policy,
         standing.failures,
+    )
+
+
+async def leave_alone(connection: "Connection", destination: str, until: datetime) -> None:
+    """Start no run for a destination before a time; a later time that was set already stands."""
+    await connection.execute(
+        """INSERT INTO work_destination (destination, blocked_until) VALUES ($1, $2)
+           ON CONFLICT (destination) DO UPDATE
+              SET blocked_until = greatest(work_destination.blocked_until, excluded.blocked_until)""",
+        destination,
+        until,
     )
 
 

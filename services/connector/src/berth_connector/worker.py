@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from berth_connector import repository
+from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.lifecycle import decide
 from berth_connector.probe import Login, ProbeResult
 from berth_connector.requests import VerificationRequest, recheck_of
@@ -39,10 +40,11 @@ class Mailboxes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified, and what came out."""
+    """What was verified, what came out, and whether its mail service is to be left alone for a while."""
 
     request: VerificationRequest
     result: ProbeResult
+    turned_away: bool
 
 
 class VerifyHandler:
@@ -55,6 +57,7 @@ class VerifyHandler:
         mailboxes: does the verifying.
         store: where the events go.
         queue: where the next look waits.
+        breaker: sees every result.
         clock: time.
         rng: spreads the next looks, so that a bulk import does not come back in one heap.
         recheck: how often a mailbox that works is looked at.
@@ -69,12 +72,14 @@ class VerifyHandler:
         mailboxes: Mailboxes,
         store: "EventStore",
         queue: "WorkQueue",
+        breaker: Breaker,
         clock: "Clock",
         rng: random.Random,
         recheck: timedelta,
     ) -> None:
         self._pool, self._vault_pool, self._vault, self._mailboxes = pool, vault_pool, vault, mailboxes
-        self._store, self._queue, self._clock, self._rng, self._recheck = store, queue, clock, rng, recheck
+        self._store, self._queue, self._breaker = store, queue, breaker
+        self._clock, self._rng, self._recheck = clock, rng, recheck
 
     async def perform(self, job: "Job") -> Verified | None:
         """Open the credential and verify. None: there is nothing to verify any more.
@@ -98,13 +103,20 @@ class VerifyHandler:
             return None
         imap = Login(request.imap, credential.reveal("imap_password")) if request.imap and imap_too else None
         smtp = Login(request.smtp, credential.reveal("smtp_password")) if request.smtp else None
-        return Verified(request, await self._mailboxes.verify(uuid4(), imap, smtp))
+        result = await self._mailboxes.verify(uuid4(), imap, smtp)
+        failure = result.verification.diagnosis
+        turned_away = self._breaker.trips(job.destination, request.account_id, failure.code if failure else None)
+        return Verified(request, result, turned_away)
 
     async def record(self, connection: "Connection", job: "Job", result: Verified | None) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
         if result is None:
             return
         request = result.request
+        if result.turned_away:
+            until = self._clock.now() + max(PAUSE, result.result.wait or PAUSE)
+            _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
+            await repository.leave_alone(connection, job.destination, until)
         if request.reason == "dry_run":
             await self._say(connection, job, result, AccountChecked)
             return

@@ -23,6 +23,8 @@ from berth_testing.waiting import eventually
 ACCOUNTS = 200
 DOMAINS = 20
 SENDERS = 20
+#: Every so many accounts one takes a second to log in, so that the connector is killed in the middle of logins.
+SLOW_EVERY = 10
 #: Who is killed, and after how many accounts were accepted.
 KILLS = {"connector": 30, "gateway": 70, "billing": 110, "dns-auditor": 150}
 TOPICS = ["berth.accounts.v1", "berth.verifications.v1", "berth.domains.v1", "berth.billing.v1"]
@@ -80,7 +82,7 @@ class Load:
                 self._progress.notify_all()
 
     async def _post(self, number: int) -> str:
-        user, password = bulk_user(number)
+        user, password = bulk_user(number) if number % SLOW_EVERY else ("slow1@test.example", "secret")
         body = {
             "email": f"user{number}@customer{number % DOMAINS}.example",
             "provider": "custom",
@@ -109,6 +111,8 @@ async def test_every_service_is_killed_while_200_accounts_are_connected(
     loading = asyncio.create_task(load.run())
     for service, after in KILLS.items():
         await load.reached(after)
+        if service == "connector":
+            await logins_in_flight(platform)
         await platform.kill(service)
         await platform.restart(service)
     await loading
@@ -130,6 +134,13 @@ async def test_every_service_is_killed_while_200_accounts_are_connected(
     assert seats == {"monitoring": ACCOUNTS, "spam_check": 0}
     assert await platform.seats_at_gateway(tenant.organization_id) == seats
     assert await platform.seats_at_billing(tenant.organization_id) == seats
+
+
+async def logins_in_flight(platform: Platform) -> None:
+    """Wait until the connector is at work."""
+    await eventually(
+        lambda: platform.fetch("connector", "SELECT id FROM work WHERE state = 'leased'"), bool, within=10, pause=0.01
+    )
 
 
 async def all_is_done(platform: Platform) -> None:

@@ -5,8 +5,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
+from berth_gateway.tenants import Tenants
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
 
 SECRET = "canary-5e4d"
@@ -167,3 +169,39 @@ async def test_a_silent_resolver_delays_but_does_not_refuse(harness: GatewayHarn
     harness.resolver.silent = True
     async with asyncio.timeout(4):
         assert (await project.http.post("/v1/accounts", json=account_body())).status_code == 202
+
+
+async def test_an_unknown_path_of_a_dialect_is_empty(project: Project) -> None:
+    answer = await project.http.get("/api/v1/nothing")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize(("path", "envelope"), [("/v1/accounts", "type"), ("/api/v1/imap_auth", "error")])
+async def test_a_mistake_of_ours_tells_nothing(
+    harness: GatewayHarness, project: Project, monkeypatch: pytest.MonkeyPatch, path: str, envelope: str
+) -> None:
+    async def broken(_: object) -> None:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(type(harness.gateway.services.vetting), "vet", lambda _self, _servers: broken(None))
+    mailbox = {"email": "a@b.test", "first_name": "", "last_name": "", "provider": "gmail", "password": "x"}
+    answer = await project.http.post(path, json=mailbox)
+    assert answer.status_code == 500
+    assert envelope in answer.json()
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/accounts", "/api/v1/imap_auth"])
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError("down"), asyncpg.LockNotAvailableError("busy"), TimeoutError()]
+)
+async def test_a_database_that_is_away(
+    harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception
+) -> None:
+    async def away(_self: object, _key: str) -> None:
+        raise error
+
+    monkeypatch.setattr(Tenants, "recognise", away)
+    answer = await harness.http.post(path, json={}, headers={"X-Api-Key": "berth_abcdefgh_x"})
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"

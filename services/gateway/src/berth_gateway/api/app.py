@@ -1,9 +1,10 @@
 """The gateway's application: the canonical API, the dialects, and what surrounds every request."""
 
 from typing import Final
+from uuid import UUID
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Scope
+from starlette.responses import Response
 
 from berth_gateway.api import accounts, events, examples, openapi, organizations, problems
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
@@ -15,7 +16,6 @@ from berth_gateway.errors import GatewayError
 __all__ = ["make_app"]
 
 _MAX_BODY_BYTES: Final = 1_000_000
-_DIALECTS: Final = ("/api/", "/v1/imap_auth")
 _DESCRIPTION: Final = """\
 Connects mailboxes: proves over IMAP and SMTP that they work, says why when they do not, and audits their domains.
 
@@ -34,19 +34,20 @@ def make_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    problems.install(app)
+    problems.install(app, _render)
     openapi.install(app, {**examples.EXAMPLES, **mailreach_examples.EXAMPLES})
     # the last one added is the outermost
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, refuse=_refuse)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, render=_render)
     app.add_middleware(RequestIdentity)
     for router in (organizations.router, accounts.router, events.router, mailreach.router):
         app.include_router(router)
     return app
 
 
-def _refuse(scope: Scope, error: GatewayError) -> ASGIApp:
-    """An error outside of any route, in the form of the API that the path belongs to."""
-    request = scope["state"]["request_id"]
-    if scope["path"].startswith(_DIALECTS):
+def _render(path: str, error: GatewayError, request: UUID) -> Response:
+    """An error in the form of the API that the path belongs to."""
+    if path.rstrip("/") in mailreach.PATHS:
         return mailreach.refusal(error, request)
+    if path.startswith("/api/"):  # MailReach's clients know an unknown path by its empty body
+        return Response(status_code=error.status)
     return problems.problem_response(error, request)

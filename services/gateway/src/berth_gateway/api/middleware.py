@@ -9,7 +9,8 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from berth_gateway.errors import BodyTooLarge, GatewayError
+from berth_gateway.api.problems import Renderer
+from berth_gateway.errors import BodyTooLarge
 
 __all__ = ["BodyLimit", "RequestIdentity"]
 
@@ -52,11 +53,11 @@ class BodyLimit:
     Args:
         app: the application.
         max_bytes: largest body.
-        refuse: makes the answer for the path of the request.
+        render: makes the answer.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, refuse: Callable[[Scope, GatewayError], ASGIApp]) -> None:
-        self._app, self._max_bytes, self._refuse = app, max_bytes, refuse
+    def __init__(self, app: ASGIApp, max_bytes: int, render: Renderer) -> None:
+        self._app, self._max_bytes, self._render = app, max_bytes, render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,7 +77,8 @@ class BodyLimit:
             too_large = size > self._max_bytes
             more = message.get("more_body", False)
         if too_large:
-            await self._refuse(scope, BodyTooLarge())(scope, receive, send)
+            answer = self._render(scope["path"], BodyTooLarge(), scope["state"]["request_id"])
+            await answer(scope, receive, send)
             return
         await self._app(scope, _replay(messages, receive), send)
 

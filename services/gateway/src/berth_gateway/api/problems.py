@@ -1,7 +1,7 @@
 """Errors on the wire: RFC 9457 problem documents. They never repeat what was sent, which may hold a secret."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -24,9 +24,12 @@ from berth_gateway.errors import (
     UnsupportedMediaType,
 )
 
-__all__ = ["MEDIA_TYPE", "field_faults", "install", "problem_response", "request_id", "translated"]
+__all__ = ["MEDIA_TYPE", "Renderer", "field_faults", "install", "problem_response", "translated"]
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+#: Makes the answer to an error from the path of the request, the error, and the request's id.
+Renderer: TypeAlias = Callable[[str, GatewayError, UUID], Response]
 
 #: pydantic's error type -> what is wrong and how to mend it; `{}` takes values of the error's context.
 _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -54,12 +57,6 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
 _OTHER: Final = ("The value is not valid.", "See the field in /openapi.json.")
 
 _log = structlog.get_logger(__name__)
-
-
-def request_id(request: Request) -> UUID:
-    """The id of the request, which is also in the header X-Request-Id of the answer."""
-    found: UUID = request.state.request_id
-    return found
 
 
 def problem_response(error: GatewayError, request: UUID) -> Response:
@@ -125,17 +122,16 @@ class _Http(GatewayError):
         return "about:blank"
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the application with a problem document."""
+def install(app: FastAPI, render: Renderer) -> None:
+    """Answer every error of the application in the form of the API that the path belongs to."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return problem_response(translated(error), request_id(request))
+        found = translated(error)
+        if isinstance(found, Unavailable):
+            _log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
+        return render(request.url.path, found, request.state.request_id)
 
-    async def busy(request: Request, error: Exception) -> Response:
-        _log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
-        return await answer(request, error)
-
-    for expected in (GatewayError, RequestValidationError, HTTPException, Exception):
+    for expected in (GatewayError, RequestValidationError, HTTPException, ConcurrencyConflict, Exception):
         app.add_exception_handler(expected, answer)
-    for infrastructure in (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict):
-        app.add_exception_handler(infrastructure, busy)
+    for infrastructure in INFRASTRUCTURE_ERRORS:  # otherwise they would be logged as mistakes of ours
+        app.add_exception_handler(infrastructure, answer)

@@ -1,32 +1,31 @@
 """MailReach's routes, with its own envelope for errors."""
 
 import json
-from collections.abc import Callable, Coroutine
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
-from berth_events.runtime.store import ConcurrencyConflict
 from berth_gateway.api.authentication import Writes
-from berth_gateway.api.problems import field_faults, request_id, translated
+from berth_gateway.api.problems import field_faults
 from berth_gateway.api.services import Provided, context_of
 from berth_gateway.dialects.mailreach.examples import REFUSALS
 from berth_gateway.dialects.mailreach.schemas import Account, DryRunAccount, ImapAuthError, ImapAuthRequest, Refusal
 from berth_gateway.errors import FieldFault, GatewayError, InvalidFields, InvalidJson, NotFound
 
-__all__ = ["refusal", "router"]
+__all__ = ["PATHS", "refusal", "router"]
+
+#: Where MailReach's clients look for it; both forms are served with a slash behind them, too.
+PATHS: Final = ("/api/v1/imap_auth", "/v1/imap_auth")
 
 _MISSING: Final = "The field is missing."
 
 
-def refusal(error: GatewayError, request: Any) -> Response:
+def refusal(error: GatewayError, request: UUID) -> Response:
     """An error as MailReach's clients know them: one string with all faults."""
     match error:
         case InvalidFields():
@@ -47,23 +46,7 @@ def _fault(fault: FieldFault) -> str:
     return f"{fault.field} does not have a valid value ({fault.detail.rstrip('.')}. {fault.remedy.rstrip('.')})"
 
 
-class MailReachRoute(APIRoute):
-    """Answers errors in MailReach's form."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with errors translated."""
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except (GatewayError, HTTPException, ConcurrencyConflict, *INFRASTRUCTURE_ERRORS) as error:
-                return refusal(translated(error), request_id(request))
-
-        return handler
-
-
-router = APIRouter(tags=["MailReach dialect"], route_class=MailReachRoute)
+router = APIRouter(tags=["MailReach dialect"])
 
 
 async def _imap_auth(request: Request, services: Provided, caller: Writes) -> Response:
@@ -74,7 +57,7 @@ async def _imap_auth(request: Request, services: Provided, caller: Writes) -> Re
     within a minute is answered from the last result, without another login.
     """
     answer = await services.mailreach.authenticate(
-        await _read(request), caller.tenant, context_of(request), request_id(request)
+        await _read(request), caller.tenant, context_of(request), request.state.request_id
     )
     return JSONResponse(answer.model_dump(mode="json"), status_code=500 if isinstance(answer, ImapAuthError) else 200)
 
@@ -123,7 +106,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     **{status: {"model": Refusal, "description": description} for status, (description, _) in REFUSALS.items()},
 }
 
-for _path in ("/api/v1/imap_auth", "/v1/imap_auth"):
+for _path in PATHS:
     router.add_api_route(
         _path,
         _imap_auth,
@@ -133,5 +116,4 @@ for _path in ("/api/v1/imap_auth", "/v1/imap_auth"):
         responses=_RESPONSES,
         openapi_extra=_BODY,
     )
-    # both forms are served: clients that follow no redirects send either
     router.add_api_route(_path + "/", _imap_auth, methods=["POST"], include_in_schema=False)

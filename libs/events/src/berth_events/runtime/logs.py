@@ -8,7 +8,7 @@ import structlog
 __all__ = ["configure_logs"]
 
 #: Their debug logs hold tokens or every poll; what they say at INFO is enough.
-_QUIET = ("aiokafka", "aiosmtplib", "asyncio", "uvicorn.access", "mail.log")
+_QUIET = ("aiokafka", "asyncio", "uvicorn.access", "mail.log")
 
 
 def configure_logs(level: str, service: str) -> None:

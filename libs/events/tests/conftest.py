@@ -1,4 +1,4 @@
-"""A migrated database of its own for each test of the runtime."""
+"""A database with the runtime's tables, emptied for each test."""
 
 from collections.abc import AsyncIterator
 
@@ -7,13 +7,33 @@ import pytest
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import Connection, Pool, connect, open_pool
 from berth_events.runtime.store import EventStore
-from berth_testing.postgres import DatabaseFrom
+from berth_testing.postgres import PostgresServer
 from berth_testing.streams import runtime_tables
 
 
+@pytest.fixture(scope="session")
+async def runtime_database(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    name = await postgres_server.create_database(await postgres_server.migrated("runtime", runtime_tables))
+    yield postgres_server.dsn_of(name)
+    await postgres_server.drop_database(name)
+
+
 @pytest.fixture
-async def dsn(database_from: DatabaseFrom) -> str:
-    return await database_from("runtime", runtime_tables)
+async def dsn(runtime_database: str) -> str:
+    connection = await connect(runtime_database, application_name="empty")
+    try:
+        # whoever a test left behind: a lock of theirs is none of the next test's
+        await connection.execute(
+            """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        )
+        await connection.execute(
+            """TRUNCATE event, outbox, consumer_offset, consumer_sequence, parked_key, parked_event, projection, work,
+                        work_destination, counted"""
+        )
+    finally:
+        await connection.close()
+    return runtime_database
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The pytest plug-ins of this package, named by the root conftest.py."""
 
 pytest_plugins = [
+    "berth_testing.plain_logs",
     "berth_testing.ran",
     "berth_testing.strict",
     "berth_testing.postgres",

@@ -25,7 +25,7 @@ class ProgressWatch:
     def __init__(self, pool: "Pool", bus: Bus, topics: Sequence[str], consumer: str, clock: "Clock") -> None:
         self._pool, self._bus, self._topics, self._consumer, self._clock = pool, bus, topics, consumer, clock
         self._checked_at = clock.monotonic()
-        self._reached: dict[Partition, int] = {}
+        self._waited: dict[Partition, int] = {}  # where partitions with lag were at the last check
 
     def advanced(self) -> None:
         """Records were applied just now."""
@@ -36,7 +36,7 @@ class ProgressWatch:
         """Called when nothing came: every 15 s, compare the group's offset rows with the ends of the topics.
 
         Raises:
-            Stuck: a partition of ours has lag and has not moved since the last check, or all that has lag has not.
+            Stuck: a partition of ours that had lag has not moved since the last check, or nothing that had lag has.
         """
         if self._clock.monotonic() - self._checked_at < _CHECK_EVERY_S:
             return
@@ -45,13 +45,12 @@ class ProgressWatch:
             "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", self._consumer
         )
         offsets = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        reached = {partition: offsets.get(partition, 0) for partition in ends}
-        waiting = {partition for partition, end in ends.items() if end > reached[partition]}
-        still = {partition for partition in waiting if self._reached.get(partition) == reached[partition]}
-        if (ours := still & set(owned)) or (still and still == waiting):
+        waiting = {p: offset for p, end in ends.items() if end > (offset := offsets.get(p, 0))}
+        still = {partition for partition, offset in waiting.items() if self._waited.get(partition) == offset}
+        if (ours := still & set(owned)) or (still and still == waiting.keys()):
             names = ", ".join(f"{partition.topic}/{partition.number}" for partition in sorted(ours or still))
             raise Stuck(f"records wait in {names} and nothing moves")
-        self._reached = reached
+        self._waited = waiting
         self._checked_at = self._clock.monotonic()
         if not waiting:
             metrics.CONSUMER_LAST_PROGRESS.labels(self._consumer).set_to_current_time()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from berth_local.guardian import Guardian
+from berth_local.kafka_jars import kafka_version
 from berth_local.ports import ClaimedPorts
 from berth_local.postgres import Postgres
 from berth_local.settings import LocalSettings
@@ -81,10 +82,16 @@ class KafkaServer:
             raise RuntimeError("start() comes first")
         return await self._starting
 
+    def text(self, bootstrap: str) -> str:
+        """What it is, for those who want to know."""
+        if not self._cluster:
+            return f"Apache Kafka on {bootstrap}, given by KAFKA_BOOTSTRAP"
+        return f"Apache Kafka {kafka_version()} on {bootstrap}, data in {self._cluster.root}"
+
     async def _start(self) -> str:
         if self._settings.kafka_bootstrap:
             return self._settings.kafka_bootstrap
-        # not loaded where the embedded bus is used
+        # its client is not loaded where the embedded bus is used
         from berth_local.kafka import DEFAULT_PORT, Cluster  # noqa: PLC0415
 
         directory = self._settings.directory / "kafka"

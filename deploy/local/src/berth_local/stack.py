@@ -137,7 +137,7 @@ class _Starting:
                 step.said = "the embedded bus, on Postgres"
                 return None
             bootstrap = await self.children.while_running(kafka.ready())
-            step.said = f"Apache Kafka on {bootstrap}"
+            step.said = kafka.text(bootstrap)
             return bootstrap
 
     async def services(

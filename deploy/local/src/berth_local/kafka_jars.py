@@ -54,7 +54,8 @@ def locked_jars(text: str) -> list[Jar]:
     for line in text.splitlines():
         if line and not line.startswith("#"):
             coordinate, _, digest = line.partition(" sha256:")
-            jars.append(Jar(*coordinate.split(":"), digest))
+            group, artifact, version = coordinate.split(":")
+            jars.append(Jar(group, artifact, version, digest))
     return jars
 
 

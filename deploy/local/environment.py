@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = {"run": ["run.txt"], "kafka": ["run.txt", "kafka.txt"], "dev": ["dev.txt"]}
+#: What is there, too, once an environment is: its requirements contain the others'.
+COVERED = {"run": ["run"], "kafka": ["run", "kafka"], "dev": ["run", "kafka", "dev"]}
 JAVA_VERSION = 17
 REMEDIES = {
     "THESE PACKAGES DO NOT MATCH THE HASHES": "a download was changed on its way: check proxy and mirror",
@@ -153,6 +155,22 @@ class Progress:
         print(f"{start}{self.what}: {'failed after ' if kind else ''}{self._seconds()} s", flush=True)
 
 
+def stamp_of(name: str) -> Path:
+    """The file that says what was installed."""
+    return VENV / f".installed-{name}"
+
+
+def digest_of(name: str) -> str:
+    """Names the present requirements of an environment."""
+    return hashlib.sha256(requirements(name).encode()).hexdigest()
+
+
+def is_current(name: str) -> bool:
+    """Was this installed already?"""
+    stamp = stamp_of(name)
+    return stamp.exists() and stamp.read_text() == digest_of(name)
+
+
 def main() -> None:
     """Do what is not done yet; a moment when there is nothing to do."""
     names = sys.argv[1:] or ["run"]
@@ -161,12 +179,10 @@ def main() -> None:
     try:
         create()
         for name in names:
-            text = requirements(name)
-            stamp = VENV / f".installed-{name}"
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            if not stamp.exists() or stamp.read_text() != digest:
-                install(text)
-                stamp.write_text(digest)
+            if not is_current(name):
+                install(requirements(name))
+                for covered in COVERED[name]:
+                    stamp_of(covered).write_text(digest_of(covered))
         link_packages()
     except EnvironmentFailed as error:
         sys.exit(f"\n{error}")

@@ -200,6 +200,7 @@ async def test_the_references_own_example(harness: GatewayHarness, project: Proj
     account = answer.json()
     assert set(account) == {*ACCOUNT, "success", "imap_auth_success", "smtp_auth_success"}
     assert set(account["domain"]) == DOMAIN_KEYS
+    assert account["domain"]["spf_valid"] is True
     assert account["success"] is account["imap_auth_success"] is account["smtp_auth_success"] is True
     assert (account["id"], account["email"], account["provider"]) == (1, "john@acme.com", "gmail")
     (event,) = asked

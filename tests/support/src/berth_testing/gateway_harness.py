@@ -180,8 +180,9 @@ class GatewayHarness:
                     asked.append(event)
                     await asyncio.sleep(delay)
                     await self.deliver(verified(event, works=works))
-                    if audits and isinstance(event, AccountRequested):
-                        await self.deliver(audited(event.domain), source="/berth/dns-auditor")
+                    if audits:
+                        domain = event.address.rpartition("@")[2]
+                        await self.deliver(audited(domain), source="/berth/dns-auditor")
                 await asyncio.sleep(0.01)
 
         task = asyncio.create_task(play())

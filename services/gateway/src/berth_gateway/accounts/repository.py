@@ -153,14 +153,12 @@ class AccountRepository:
             return None
         return row["status"], Verification.model_validate(row["verification"]) if row["verification"] else None
 
-    async def audit(self, connection: "Connection", domain: str) -> tuple[int, datetime, Audit | None] | None:
-        """Number, age and last audit of a domain; None when no account has ever had it."""
+    async def audit(self, connection: "Connection", domain: str) -> Audit | None:
+        """The last audit of a domain, whoever it was for."""
         row = await connection.fetchrow(
-            """SELECT d.number, d.created_at, r.audited_at, r.record, r.definite
-                 FROM domain d LEFT JOIN domain_record r ON r.domain = d.domain WHERE d.domain = $1""",
-            domain,
+            "SELECT audited_at, record, definite FROM domain_record WHERE domain = $1", domain
         )
-        return None if row is None else (row["number"], row["created_at"], _audit(row))
+        return _audit(row) if row else None
 
     async def settled(self, connection: "Connection", subjects: Sequence[UUID]) -> dict[UUID, Verification]:
         """The verifications of accounts and probes of which everything that follows is done.

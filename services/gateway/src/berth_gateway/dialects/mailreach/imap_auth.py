@@ -102,12 +102,11 @@ class ImapAuth:
             raise StillVerifying
         if verification.outcome == "failed":
             return error_of(mailbox, verification, request_id)
-        if attempt.account_id is None:
-            async with self._pool.acquire() as connection:
-                known = await self._repository.audit(connection, mailbox.address.domain)
-            return dry_run_account(request, mailbox, known, self._clock.now())
         await self._audits.wait(mailbox.address.domain, within=self._audit_deadline)
         async with self._pool.acquire() as connection:
+            if attempt.account_id is None:
+                audit = await self._repository.audit(connection, mailbox.address.domain)
+                return dry_run_account(request, mailbox, audit, self._clock.now())
             view = await self._repository.find(connection, tenant.project_id, attempt.account_id)
         if view is None:  # somebody removed it meanwhile
             raise NotFound

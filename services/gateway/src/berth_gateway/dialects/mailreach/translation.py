@@ -102,21 +102,15 @@ def account(view: AccountView, *, alive: bool) -> Account:
     )
 
 
-def dry_run_account(
-    request: ImapAuthRequest,
-    mailbox: Mailbox,
-    known: tuple[int, datetime, Audit | None] | None,
-    now: datetime,
-) -> DryRunAccount:
+def dry_run_account(request: ImapAuthRequest, mailbox: Mailbox, audit: Audit | None, now: datetime) -> DryRunAccount:
     """The account that the request would make, of a mailbox that works.
 
     Args:
         request: what was sent.
         mailbox: what was verified.
-        known: number, age and audit of the domain, when an account has it.
+        audit: of the domain, when there is one.
         now: the time.
     """
-    number, created_at, audit = known or (0, now, None)
     return DryRunAccount(
         id=request.id or 0,
         created_at=now,
@@ -129,7 +123,7 @@ def dry_run_account(
         spamchecker_enabled=request.spamchecker_only,
         imap_issue=request.imap_issue,
         detected_sending_provider=_SENDING_PROVIDERS[request.provider],
-        domain=_domain(mailbox.address.domain, number, created_at, audit),
+        domain=_domain(mailbox.address.domain, 0, now, audit),
         imap_auth_success=True,
         smtp_auth_success=True,
     )

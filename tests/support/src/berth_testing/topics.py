@@ -15,7 +15,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer
 from jsonschema import Draft202012Validator, FormatChecker
 
-__all__ = ["CloudEvent", "EventSchemas", "read_with_aiokafka", "read_with_kcat"]
+__all__ = ["CloudEvent", "EventSchemas", "end_offsets", "read_with_aiokafka", "read_with_kcat"]
 
 _TIMEOUT_S: Final = 30
 #: CloudEvents Kafka binding 1.0, binary content mode, and the extensions that the project promises.
@@ -85,6 +85,18 @@ async def read_with_aiokafka(bootstrap: str, topics: Sequence[str]) -> list[Clou
         finally:
             await consumer.stop()
     return found
+
+
+async def end_offsets(bootstrap: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """The offset that the next record of each partition will have."""
+    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, group_id=None)
+    async with asyncio.timeout(_TIMEOUT_S):
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+        finally:
+            await consumer.stop()
+    return {(partition.topic, partition.partition): end for partition, end in ends.items()}
 
 
 async def read_with_kcat(bootstrap: str, topics: Sequence[str]) -> list[CloudEvent]:

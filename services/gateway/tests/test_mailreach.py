@@ -419,9 +419,10 @@ async def test_gmail_with_one_password(harness: GatewayHarness, project: Project
         (465, None, "tls"),
         (20587, True, "starttls"),
         (20587, "", "starttls"),
+        (20465, True, "tls"),
     ],
 )
-async def test_the_starttls_hint(
+async def test_the_port_decides_not_the_starttls_hint(
     harness: GatewayHarness, project: Project, port: object, hint: object, security: str
 ) -> None:
     async with harness.connector() as asked:

@@ -266,7 +266,7 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
             "database_url": dsn,
             "berth_platform_key": PLATFORM_KEY,
             "berth_vault_public_key": _KEYS.public_text,
-            "berth_allow_ports": "20993,20587",
+            "berth_allow_ports": "20993,20587,20465",
         }
     )
     clock = ShiftedClock()

@@ -52,7 +52,7 @@ class ImapAuthRequest(BaseModel):
     smtp_server_password: OptionalSecret = None
     smtp_server_auth_type: Annotated[Literal["plain", "login"] | None, BeforeValidator(_absent_when_blank)] = None
     smtp_server_starttls: Annotated[bool | None, BeforeValidator(_absent_when_blank)] = Field(
-        default=None, description="a hint, used on ports that do not tell"
+        default=None, description="accepted; the port decides, since clients send false with 587 and true with 465"
     )
     smtp_only: Flag = Field(default=False, description="IMAP is neither required nor tried")
     imap_issue: Flag = Field(default=False, description="IMAP is known not to work: SMTP only")

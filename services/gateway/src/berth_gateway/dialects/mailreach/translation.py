@@ -22,8 +22,6 @@ from berth_vault import Credential, SecretName
 
 __all__ = ["account", "connection_of", "dry_run_account", "error_of", "mailbox_of"]
 
-#: Ports whose security everybody agrees on, whatever the hint says.
-_KNOWN_PORTS: Final = (25, 465, 587, 2525)
 _SECRETS: Final[tuple[SecretName, ...]] = ("imap_password", "smtp_password")
 _DEFAULT_PORTS: Final = {"imap": 993, "smtp": 587}
 _SENDING_PROVIDERS: Final[dict[Provider, str | None]] = {"gmail": "google", "outlook": "microsoft", "custom": None}
@@ -163,19 +161,12 @@ def _server(request: ImapAuthRequest, protocol: Protocol) -> NamedServer | None:
     return NamedServer(
         host=host,
         port=port,
-        security=_smtp_security(request, port) if protocol == "smtp" else default_security(port),
+        security=default_security(port),
         username=getattr(request, f"{protocol}_server_username") or request.email.strip(),
         mechanism=(protocol == "smtp" and request.smtp_server_auth_type) or "auto",
         host_field=f"{protocol}_server",
         port_field=f"{protocol}_server_port",
     )
-
-
-def _smtp_security(request: ImapAuthRequest, port: int) -> Literal["tls", "starttls"]:
-    """`smtp_server_starttls` is only a hint: clients send false with port 587, where there is nothing but STARTTLS."""
-    if request.smtp_server_starttls and port not in _KNOWN_PORTS:
-        return "starttls"
-    return default_security(port)
 
 
 def _domain(domain: str, number: int, created_at: datetime, audit: Audit | None) -> AccountDomain:

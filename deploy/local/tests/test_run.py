@@ -131,6 +131,13 @@ def test_the_life_of_a_local_stack(directory: Path) -> None:
         assert stack.process.wait(STOP_SECONDS) == 1
         assert "billing ended with status -9" in stack.output.read_text()
         wait_until_gone(everything_of(third))
+
+        stack = Stack(directory)
+        fourth = stack.ready()
+        os.kill(int((directory / "postgres" / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        assert stack.process.wait(STOP_SECONDS) == 1
+        assert "ended" in stack.output.read_text()
+        wait_until_gone(everything_of(fourth))
     finally:
         if stack.process.poll() is None:
             stack.stop()

@@ -44,6 +44,8 @@ def main() -> int:
     except LocalStackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before or after the time in which it stops everything in order
+        return 130
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from berth_local.errors import LocalStackError
 from berth_local.guardian import Guardian
@@ -100,15 +100,6 @@ class Children:
             for one in (task, *ends):
                 one.cancel()
             await asyncio.wait({task, *ends})
-
-    async def until_one_ends(self) -> NoReturn:
-        """Wait for as long as everything runs.
-
-        Raises:
-            ChildEnded: one of the parts ended.
-        """
-        await self.while_running(asyncio.Event().wait())
-        raise RuntimeError("nobody sets this event")
 
     async def stop_all(self) -> None:
         """Stop what still runs."""

@@ -41,7 +41,7 @@ async def run(settings: LocalSettings, lock_descriptor: int, console: Console) -
             description = describe(running, demo)
             description.write(settings.directory)
             console.print(how_to_go_on(description, settings.directory))
-            await running.children.until_one_ends()
+            await running.until_a_part_ends()
     finally:
         Description.remove(settings.directory)
 

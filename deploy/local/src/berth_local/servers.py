@@ -56,6 +56,15 @@ class PostgresServer:
             return f"{version}, given by DATABASE_URL"
         return f"{version} on 127.0.0.1:{self._server.port}, data in {self._server.dir}"
 
+    def check(self) -> None:
+        """Look whether it still runs, when it is ours.
+
+        Raises:
+            PostgresFailed: it ended.
+        """
+        if self._server:
+            self._server.check()
+
     def stop(self) -> None:
         """Stop it, when it is ours."""
         if self._server:
@@ -103,6 +112,15 @@ class KafkaServer:
             self._guardian.started(int(pid_file.read_text()))
         await cluster.ready()
         return cluster.bootstrap
+
+    def check(self) -> None:
+        """Look whether it still runs, when it is ours.
+
+        Raises:
+            KafkaUnavailable: it ended.
+        """
+        if self._cluster:
+            self._cluster.check()
 
     async def stop(self) -> None:
         """Stop it, however far it came."""

@@ -4,11 +4,11 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import httpx
 
@@ -28,6 +28,7 @@ from berth_vault.keys import generate_key
 __all__ = ["Running", "stack"]
 
 SANDBOX_POLL_SECONDS: Final = 0.02
+CHECK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,26 @@ class Running:
     services: dict[str, ServiceDescription]
     children: Children
     client: httpx.AsyncClient
+    checks: Sequence[Callable[[], None]]
 
     @property
     def url(self) -> str:
         """The gateway's."""
         return self.services["gateway"].url
+
+    async def until_a_part_ends(self) -> None:
+        """Wait for as long as everything runs.
+
+        Raises:
+            LocalStackError: a part ended; the message has its last words.
+        """
+        await self.children.while_running(self._check())
+
+    async def _check(self) -> NoReturn:
+        while True:  # Postgres and Kafka are not among the children
+            for check in self.checks:
+                check()
+            await asyncio.sleep(CHECK_SECONDS)
 
 
 @asynccontextmanager
@@ -66,7 +82,8 @@ async def stack(settings: LocalSettings, lock_descriptor: int, steps: Steps) -> 
         exits.callback(ports.release)
         children = Children(settings.logs, guardian)
         exits.push_async_callback(children.stop_all)
-        starting = _Starting(settings, state, steps, ports, guardian, children, exits)
+        checks: list[Callable[[], None]] = []
+        starting = _Starting(settings, state, steps, ports, guardian, children, checks, exits)
         # sandbox and Kafka need nothing: they start while the databases are made
         sandbox_file = await starting.begin_sandbox()
         kafka = starting.begin_kafka()
@@ -75,7 +92,7 @@ async def stack(settings: LocalSettings, lock_descriptor: int, steps: Steps) -> 
         kafka_bootstrap = await starting.events(kafka)
         shared = _secrets(state)
         services = await starting.services(client, databases, sandbox, kafka_bootstrap, shared)
-        yield Running(settings, state, databases, kafka_bootstrap, sandbox, shared, services, children, client)
+        yield Running(settings, state, databases, kafka_bootstrap, sandbox, shared, services, children, client, checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class _Starting:
     ports: ClaimedPorts
     guardian: Guardian
     children: Children
+    checks: list[Callable[[], None]]
     exits: AsyncExitStack
 
     async def begin_sandbox(self) -> Path:
@@ -103,6 +121,7 @@ class _Starting:
             return None
         kafka = KafkaServer(self.settings, self.ports, self.guardian)
         self.exits.push_async_callback(kafka.stop)
+        self.checks.append(kafka.check)
         kafka.start()
         return kafka
 
@@ -110,6 +129,7 @@ class _Starting:
         with self.steps.step("Postgres") as step:
             postgres = PostgresServer(self.settings, self.state, self.ports, self.guardian)
             self.exits.callback(postgres.stop)
+            self.checks.append(postgres.check)
             admin = postgres.start()
             databases = await prepare_databases(
                 admin,

@@ -187,17 +187,24 @@ class WorkQueue:
         )
 
 
+#: Of what is due only the first thousand of destinations with room are looked at: a backlog must not make claims slow.
 _CLAIM: Final = """
     WITH busy AS (
         SELECT destination, count(*) AS runs FROM work
          WHERE state = 'leased' AND lease_until > $1 GROUP BY destination),
+    closed AS (
+        SELECT destination FROM busy FULL JOIN work_destination limits USING (destination)
+         WHERE coalesce(busy.runs, 0) >= coalesce(limits.max_in_flight, $3) OR limits.blocked_until > $1),
+    due AS (
+        SELECT id, run_at, destination FROM work WHERE state = 'leased' AND lease_until <= $1
+        UNION ALL
+        (SELECT w.id, w.run_at, w.destination FROM work w
+          WHERE w.state = 'ready' AND w.run_at <= $1
+            AND NOT EXISTS (SELECT FROM closed WHERE closed.destination = w.destination)
+            AND NOT EXISTS (SELECT FROM work r WHERE r.key = w.key AND r.state = 'leased')
+          ORDER BY w.run_at LIMIT 1000)),
     waiting AS (
-        SELECT w.id, w.run_at, w.destination,
-               row_number() OVER (PARTITION BY w.destination ORDER BY w.run_at) AS place
-          FROM work w
-         WHERE (w.state = 'leased' AND w.lease_until <= $1)
-            OR (w.state = 'ready' AND w.run_at <= $1
-                AND NOT EXISTS (SELECT 1 FROM work r WHERE r.key = w.key AND r.state = 'leased'))),
+        SELECT id, run_at, destination, row_number() OVER (PARTITION BY destination ORDER BY run_at) AS place FROM due),
     chosen AS (
         SELECT waiting.id FROM waiting
           LEFT JOIN busy USING (destination)

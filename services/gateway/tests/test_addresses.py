@@ -54,7 +54,7 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("port", "security"),
-    [(993, "tls"), (465, "tls"), (143, "starttls"), (587, "starttls"), (20993, "tls"), (2525, "starttls")],
+    [(993, "tls"), (465, "tls"), (143, "starttls"), (587, "starttls"), (2525, "starttls"), (20993, "auto")],
 )
 def test_default_security(port: int, security: str) -> None:
     assert default_security(port) == security

@@ -417,9 +417,9 @@ async def test_gmail_with_one_password(harness: GatewayHarness, project: Project
         (587, None, "starttls"),
         (465, True, "tls"),
         (465, None, "tls"),
-        (20587, True, "starttls"),
-        (20587, "", "starttls"),
-        (20465, True, "tls"),
+        (20587, True, "auto"),
+        (20587, "", "auto"),
+        (20465, True, "auto"),
     ],
 )
 async def test_the_port_decides_not_the_starttls_hint(

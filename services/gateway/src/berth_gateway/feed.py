@@ -30,6 +30,17 @@ Entry: TypeAlias = "tuple[UUID, Envelope]"
 
 _LOCK: Final = 7_205_101
 _POLL_S: Final = 0.1
+#: The lock is taken before a position is drawn: the rows wait for it.
+_PUBLISH: Final = """
+    WITH writing AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1))
+    INSERT INTO feed (project_id, event_id, source, type, subject, sequence, time, data)
+    SELECT e.project_id, e.event_id, e.source, e.type, e.subject, e.sequence, e.time, e.data
+      FROM writing,
+           unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::int[], $8::timestamptz[], $9::jsonb[])
+           WITH ORDINALITY AS e (project_id, event_id, source, type, subject, sequence, time, data, place)
+     ORDER BY e.place
+    ON CONFLICT (project_id, event_id) DO NOTHING
+"""
 _log = structlog.get_logger(__name__)
 
 
@@ -48,12 +59,9 @@ class FeedEvent:
 
 
 async def publish(connection: "Connection", entries: Sequence[Entry]) -> None:
-    """Add events to the feeds of projects, as the last writes of the caller's transaction. A repeated event is left out."""
-    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _LOCK)
-    await connection.executemany(
-        """INSERT INTO feed (project_id, event_id, source, type, subject, sequence, time, data)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (project_id, event_id) DO NOTHING""",
-        [
+    """Add events to the feeds of projects, as the last write of the caller's transaction. A repeated event is left out."""
+    columns = zip(
+        *(
             (
                 project_id,
                 envelope.event_id,
@@ -65,8 +73,11 @@ async def publish(connection: "Connection", entries: Sequence[Entry]) -> None:
                 envelope.data.model_dump(mode="json"),
             )
             for project_id, envelope in entries
-        ],
+        ),
+        strict=True,
     )
+    if entries:
+        await connection.execute(_PUBLISH, _LOCK, *map(list, columns))
 
 
 class FeedReader:

@@ -106,7 +106,6 @@ class Accounts:
         mailbox = command.mailbox
         account_id, reference = uuid4(), CredentialRef(credential_id=uuid4(), version=1)
         await self._refuse_taken(connection, tenant, mailbox.address)
-        await self._add_domain(connection, mailbox.address.domain)
         await self._vault.insert(connection, binding(tenant, account_id, reference), mailbox.credential)
         event = AccountRequested(
             account_id=account_id,
@@ -178,23 +177,21 @@ class Accounts:
         return entries
 
     async def _refuse_taken(self, connection: "Connection", tenant: Tenant, address: MailAddress) -> None:
+        """Refuse an address that the project has; else know its domain from now on."""
+        # asked for first: a conflict would use up a number of the domains' identity each time
         taken = await connection.fetchval(
-            "SELECT account_id FROM account WHERE project_id = $1 AND address_key = $2 AND removed_at IS NULL",
+            """WITH known AS (
+                   INSERT INTO domain (domain, created_at)
+                   SELECT $3, $4 WHERE NOT EXISTS (SELECT FROM domain WHERE domain = $3)
+                   ON CONFLICT (domain) DO NOTHING)
+               SELECT account_id FROM account WHERE project_id = $1 AND address_key = $2 AND removed_at IS NULL""",
             tenant.project_id,
             address.key,
+            address.domain,
+            self._clock.now(),
         )
         if taken is not None:
             raise AddressTaken(account_id=str(taken))
-
-    async def _add_domain(self, connection: "Connection", domain: str) -> None:
-        # a conflict would use up a number of the identity each time: ask first
-        await connection.execute(
-            """INSERT INTO domain (domain, created_at)
-               SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM domain WHERE domain = $1)
-               ON CONFLICT (domain) DO NOTHING""",
-            domain,
-            self._clock.now(),
-        )
 
     async def _insert(self, connection: "Connection", command: ConnectAccount, event: AccountRequested) -> None:
         mailbox = command.mailbox

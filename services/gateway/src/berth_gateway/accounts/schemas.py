@@ -65,8 +65,9 @@ class ServerInput(Input):
 
     host: Annotated[Text, Field(min_length=1, examples=["imap.acme.com"])]
     port: int = Field(ge=1, le=65535, examples=[993])
-    security: Literal["tls", "starttls"] | None = Field(
-        default=None, description="default: `tls` on 993 and 465, else `starttls`"
+    security: Literal["tls", "starttls", "auto"] | None = Field(
+        default=None,
+        description="default: `tls` on 993 and 465, `starttls` on 143, 587 and 2525, else `auto`: whichever the server speaks",
     )
     username: Text | None = Field(default=None, description="default: the email address")
     password: Secret | None = Field(default=None, description="default: the account's `password`")
@@ -94,7 +95,7 @@ class Server(BaseModel):
 
     host: str
     port: int
-    security: Literal["tls", "starttls"]
+    security: Literal["tls", "starttls", "auto"]
     username: str
 
 

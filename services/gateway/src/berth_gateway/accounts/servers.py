@@ -13,7 +13,13 @@ __all__ = ["PROVIDER_SERVERS", "NamedServer", "ServerVetting", "default_security
 
 Protocol = Literal["imap", "smtp"]
 
-_IMPLICIT_TLS: Final = ("993", "465")
+_SECURITY: Final[Mapping[int, Literal["tls", "starttls"]]] = {
+    993: "tls",
+    465: "tls",
+    143: "starttls",
+    587: "starttls",
+    2525: "starttls",
+}
 
 PROVIDER_SERVERS: Final[Mapping[Provider, Mapping[Protocol, tuple[str, int]]]] = {
     "gmail": {"imap": ("imap.gmail.com", 993), "smtp": ("smtp.gmail.com", 587)},
@@ -22,9 +28,9 @@ PROVIDER_SERVERS: Final[Mapping[Provider, Mapping[Protocol, tuple[str, int]]]] =
 }
 
 
-def default_security(port: int) -> Literal["tls", "starttls"]:
-    """TLS from the first byte on 993 and 465, and on ports that end so because somebody mapped them (20993); else STARTTLS."""
-    return "tls" if str(port).endswith(_IMPLICIT_TLS) else "starttls"
+def default_security(port: int) -> Literal["tls", "starttls", "auto"]:
+    """How TLS begins on the usual ports (RFC 8314); on another one the connector finds out."""
+    return _SECURITY.get(port, "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,7 @@ class NamedServer:
 
     host: str
     port: int
-    security: Literal["tls", "starttls"]
+    security: Literal["tls", "starttls", "auto"]
     username: str
     mechanism: Literal["auto", "plain", "login"] = "auto"
     host_field: str

@@ -21,19 +21,19 @@ def _uuid(text: str) -> UUID:
         raise NotFound from None  # what cannot be an id is not found, like any other id that is not ours
 
 
-def _account(account_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+async def _account(account_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return _uuid(account_id)
 
 
-def _organization(organization_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+async def _organization(organization_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return _uuid(organization_id)
 
 
-def _project(project_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+async def _project(project_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return _uuid(project_id)
 
 
-def _key(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+async def _key(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return _uuid(key_id)
 
 

@@ -48,7 +48,7 @@ class Services:
     timing: StreamTiming = StreamTiming()
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # async: a plain function would run in a thread
     found: Services = request.app.state.services
     return found
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from berth_events.runtime.bus import Bus, Consumer, Message, Partition, Record
+from berth_events.runtime.bus import Bus, BusError, Consumer, Message, Partition, Record
 
 __all__ = ["Journal", "Member", "Promises", "Starts", "Transport", "eventually", "fetched", "messages", "read_all"]
 
@@ -157,8 +157,21 @@ def messages(topic: str, count: int, *, keys: int = 10, begin: int = 0) -> list[
     ]
 
 
-async def read_all(bus: Bus, topic: str, *, seconds: float = 20) -> dict[Partition, list[Record]]:
+async def read_all(bus: Bus, topic: str, *, seconds: float = 20, tries: int = 5) -> dict[Partition, list[Record]]:
     """Everything that is in the topic now, by a group of its own; checks that the offsets have no gaps."""
+    try:
+        found = await _read_all(bus, topic, seconds)
+    except BusError:  # as it may right after a broker came back: wait, then try again with new clients
+        if tries == 1:
+            raise
+        await asyncio.sleep(0.5)
+        return await read_all(bus, topic, seconds=seconds, tries=tries - 1)
+    for partition, records in found.items():
+        assert [record.offset for record in records] == list(range(len(records))), f"{partition} has gaps"
+    return found
+
+
+async def _read_all(bus: Bus, topic: str, seconds: float) -> dict[Partition, list[Record]]:
     ends = await bus.end_offsets([topic])
     found: dict[Partition, list[Record]] = {partition: [] for partition in ends}
     consumer = await bus.consumer(group=f"read-{uuid4()}", topics=[topic], listener=Starts())
@@ -169,8 +182,6 @@ async def read_all(bus: Bus, topic: str, *, seconds: float = 20) -> dict[Partiti
                     found[partition] += records
     finally:
         await consumer.close()
-    for partition, records in found.items():
-        assert [record.offset for record in records] == list(range(len(records))), f"{partition} has gaps"
     return found
 
 

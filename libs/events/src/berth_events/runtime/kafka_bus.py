@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import InvalidReplicationFactorError, NoError, TopicAlreadyExistsError, for_code
 
 from berth_events.runtime.bus import BusError, Consumer, Partition, Producer, RebalanceListener
 from berth_events.runtime.kafka_client import abandon, deadline
@@ -21,6 +21,7 @@ _REPLICAS: Final = 3
 _REQUEST_MS: Final = 5_000
 _CALL_S: Final = 10
 _CREATE_S: Final = 30
+_RETRY_S: Final = 0.2
 
 
 class KafkaBus:
@@ -50,13 +51,9 @@ class KafkaBus:
     async def create_topics(self, topics: Sequence[str], *, partitions: int) -> None:
         """See `berth_events.runtime.bus.Bus`. Records are kept for ever, three times where there are three brokers."""
         async with deadline(_CREATE_S, "create topics"), self._admin() as admin:
-            replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
-            config = {"retention.ms": "-1", "min.insync.replicas": str(max(1, replicas - 1))}
-            new = [NewTopic(topic, partitions, replicas, topic_configs=config) for topic in topics]
-            response = await admin.create_topics(new)
-            for topic, code, *_ in response.topic_errors:
-                if code not in (0, TopicAlreadyExistsError.errno):
-                    raise BusError(f"topic {topic} cannot be created: {for_code(code).__name__}")
+            missing = list(topics)
+            while missing := await _create(admin, missing, partitions):  # noqa: ASYNC110 - nobody tells when it is ready
+                await asyncio.sleep(_RETRY_S)
             while not await _led(admin, topics):  # noqa: ASYNC110 - nobody tells when the leaders are elected
                 await asyncio.sleep(0.05)
 
@@ -135,6 +132,21 @@ class KafkaBus:
             yield reader
         finally:
             await abandon(reader, reader._coordinator, reader._fetcher, reader._client)  # noqa: SLF001
+
+
+async def _create(admin: Any, topics: Sequence[str], partitions: int) -> list[str]:
+    """Create topics. Returns those for which Kafka is not ready, for example since a broker has just gone or come."""
+    replicas = min(_REPLICAS, len((await admin.describe_cluster())["brokers"]))
+    config = {"retention.ms": "-1", "min.insync.replicas": str(max(1, replicas - 1))}
+    new = [NewTopic(topic, partitions, replicas, topic_configs=config) for topic in topics]
+    again = []
+    for topic, code, *_ in (await admin.create_topics(new)).topic_errors:
+        error = for_code(code)
+        if error.retriable or error is InvalidReplicationFactorError:
+            again.append(topic)
+        elif error not in (NoError, TopicAlreadyExistsError):
+            raise BusError(f"topic {topic} cannot be created: {error.__name__}")
+    return again
 
 
 async def _led(admin: Any, topics: Sequence[str]) -> bool:

@@ -112,3 +112,9 @@ def test_name_servers_are_addresses_with_ports(text: str, parsed: tuple[str, int
 def test_malformed_name_servers_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="name server"):
         parse_nameserver(text)
+
+
+@pytest.mark.parametrize("host", ["localhost", "mail.localhost"])
+async def test_localhost_is_this_machine_whatever_a_server_says(host: str) -> None:
+    resolver = DnsResolver(["192.0.2.1:53"], deadline=0.1)
+    assert await resolver.addresses(host) == (ip_address("127.0.0.1"), ip_address("::1"))

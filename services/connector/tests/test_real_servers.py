@@ -75,6 +75,19 @@ async def test_every_password_works_on_every_server(port: str, user: str, mail_b
     assert mail_bed.passwords[user] not in found.model_dump_json()
 
 
+@pytest.mark.parametrize("port", PORTS)
+async def test_what_the_server_speaks_is_found_out(port: str, mail_bed: MailBed) -> None:
+    found = await verify(mail_bed, port, "alice@test.example", security="auto")
+    assert found.outcome == "connected", found.diagnosis
+    _, security = PORTS[port]
+    assert security in {step.name for step in found.steps}
+
+
+async def test_a_certificate_is_checked_on_a_port_that_was_found_out(mail_bed: MailBed) -> None:
+    found = await verify(mail_bed, "imaps", "alice@test.example", security="auto", host="untrusted.test.example")
+    assert failure(found)[:2] == ("tls", "TLS_CERT_UNTRUSTED")
+
+
 @pytest.mark.parametrize(
     ("port", "user", "code"),
     [

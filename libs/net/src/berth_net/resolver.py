@@ -17,6 +17,7 @@ from berth_net.addresses import Address
 __all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "parse_nameserver"]
 
 _DNS_PORT: Final = 53
+_LOOPBACK: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
 class HostNotFound(LookupError):
@@ -68,6 +69,8 @@ class DnsResolver:
 
         When only one of the two questions was answered, its addresses are taken: some servers fail on AAAA.
         """
+        if host == "localhost" or host.endswith(".localhost"):  # whatever a server says of it (RFC 6761, section 6.3)
+            return _LOOPBACK
         name = dns.name.from_text(host)
         answers = await asyncio.gather(
             self._ask(name, dns.rdatatype.A), self._ask(name, dns.rdatatype.AAAA), return_exceptions=True

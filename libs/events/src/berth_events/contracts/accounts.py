@@ -41,8 +41,8 @@ class MailServer(Value):
 
     host: DomainName = Field(description="host name (A-label form, lower case) or IP address to dial")
     port: int = Field(ge=1, le=65535, description="TCP port")
-    security: Literal["tls", "starttls"] = Field(
-        description="tls: encrypted from the first byte; starttls: upgraded before anything secret is sent"
+    security: Literal["tls", "starttls", "auto"] = Field(
+        description="tls: from the first byte; starttls: after the greeting; auto: tls if the server speaks it, else starttls"
     )
     username: Text = Field(max_length=2000, description="the name to log in with, often the address")
     mechanism: Literal["auto", "plain", "login", "cram_md5", "xoauth2", "oauthbearer"] = Field(

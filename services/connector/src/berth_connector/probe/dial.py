@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from berth_connector.origins import of_host
 from berth_connector.probe.faults import Fault
@@ -16,7 +16,9 @@ from berth_connector.probe.wire import Wire, connect
 from berth_events.contracts import MailServer
 from berth_net import Address, HostGuard, HostNotFound, HostRefused, LookupFailed, PortRefused, VettedHost
 
-__all__ = ["Dialler", "Limits"]
+__all__ = ["Dialler", "Limits", "Security"]
+
+Security = Literal["tls", "starttls", "auto"]
 
 #: The other ports that a server for the same protocol usually has.
 _SIBLINGS: Final[dict[Protocol, tuple[int, ...]]] = {"imap": (993, 143), "smtp": (587, 465)}
@@ -91,6 +93,23 @@ class Dialler:
                     raise
                 message = f"No answer on port {host.port}, although port {open_port} answers."
                 raise Fault.transport("timed out", message, "OTHER_PORT_OPEN") from error
+
+    async def find_security(self, host: VettedHost) -> Literal["tls", "starttls"]:
+        """How TLS begins on a port whose number does not tell. A server that speaks first in plain text wants STARTTLS.
+
+        Asked on a connection of its own, on which nothing but a handshake is sent; when that tells nothing it is `tls`, whose
+        step then says what is wrong.
+        """
+        try:
+            async with asyncio.timeout(self._limits.look):
+                connection = await connect(host.addresses, host.port, self._limits.look)
+                wire = await Wire.open(connection, _silent, tls=self._unverified, name=host.host)
+                wire.abort()
+        except ssl.SSLError as error:
+            return "starttls" if error.reason in _NOT_TLS else "tls"
+        except CONNECTION_ERRORS:
+            return "tls"
+        return "tls"
 
     async def open_plain(self, log: StepLog, connection: socket.socket) -> Wire:
         """A wire in plain text, for STARTTLS."""

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Protocol as Interface
 
 from berth_connector.origins import recognise
-from berth_connector.probe.dial import Dialler, Limits
+from berth_connector.probe.dial import Dialler, Limits, Security
 from berth_connector.probe.login import Login
 from berth_connector.probe.steplog import StepLog
 from berth_connector.probe.wire import Wire
-from berth_events.contracts import MailServer, StepName
+from berth_events.contracts import StepName
 
 __all__ = ["OpenSession", "Session", "plan", "prove"]
 
@@ -44,9 +44,9 @@ class Session(Interface):
 OpenSession = Callable[[Wire], Session]
 
 
-def plan(server: MailServer, capability_step: StepName, last_step: StepName) -> tuple[StepName, ...]:
-    """The steps in order. With STARTTLS the server greets before TLS."""
-    opening: tuple[StepName, ...] = ("tls", "greet") if server.security == "tls" else ("greet", "starttls")
+def plan(security: Security, capability_step: StepName, last_step: StepName) -> tuple[StepName, ...]:
+    """The steps in order. With STARTTLS the server greets before TLS; which it is by `auto` shows after the connection."""
+    opening: tuple[StepName, ...] = ("greet", "starttls") if security == "starttls" else ("tls", "greet")
     return ("resolve", "vet", "connect", *opening, capability_step, "authenticate", last_step)
 
 
@@ -59,7 +59,11 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
     *_, capability_step, authenticate, last_step = log.plan
     host = await dialler.find(log, login.server)
     connection = await dialler.connect(log, host)
-    if login.server.security == "tls":
+    security = login.server.security
+    if security == "auto":
+        security = await dialler.find_security(host)
+        log.plan = plan(security, capability_step, last_step)
+    if security == "tls":
         wire = await dialler.open_tls(log, host, connection)
     else:
         wire = await dialler.open_plain(log, connection)
@@ -67,7 +71,7 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
         session = open_session(wire)
         async with log.step("greet", limits.reply):
             log.origin = recognise(log.origin, await session.greet())
-        if login.server.security == "starttls":
+        if security == "starttls":
             async with log.step("starttls", limits.reply + limits.tls + limits.look) as note:
                 await session.agree_on_tls()
                 await dialler.upgrade(host, wire, lambda other: _up_to_tls(open_session(other)))

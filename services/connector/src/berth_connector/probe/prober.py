@@ -73,11 +73,18 @@ class Prober:
             runs = []
             if imap is not None:
                 log = StepLog(
-                    "imap", plan(imap.server, "capabilities", "select"), self._table, redactor, self._clock, deadline
+                    "imap",
+                    plan(imap.server.security, "capabilities", "select"),
+                    self._table,
+                    redactor,
+                    self._clock,
+                    deadline,
                 )
                 runs.append((log, group.create_task(self._prove(log, imap, ImapSession))))
             if smtp is not None:
-                log = StepLog("smtp", plan(smtp.server, "ehlo", "noop"), self._table, redactor, self._clock, deadline)
+                log = StepLog(
+                    "smtp", plan(smtp.server.security, "ehlo", "noop"), self._table, redactor, self._clock, deadline
+                )
                 session = partial(SmtpSession, local_hostname=self._local_hostname)
                 runs.append((log, group.create_task(self._prove(log, smtp, session))))
         proven = {log.protocol: task.result() for log, task in runs}

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["WorkHandler", "WorkerPool"]
 
 _POLL_S: Final = (0.02, 0.5)
+#: A database that is away is waited for as long as it takes; a handler that crashes so often is not tried again.
 _MAX_CRASHES: Final = 8
-_CRASH_PAUSE_S: Final = (2.0, 300.0)
+_MAX_PAUSE_S: Final = 300.0
+_MAX_DOUBLINGS: Final = 16
 _RECORD_TRIES: Final = 5
 
 _log = structlog.get_logger(__name__)
@@ -140,14 +142,14 @@ class WorkerPool(Generic[R]):
         except LeaseLost:
             outcome = "lease_lost"
             _log.warning("work.lease_lost")
-        except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+        except INFRASTRUCTURE_ERRORS as error:
             outcome = "interrupted"
-            _log.warning("work.interrupted", error=str(error))
-            await self._give_back(job, f"{type(error).__name__}")
+            _log.warning("work.interrupted", error=str(error) or type(error).__name__)
+            await self._give_back(job, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is logged and tried again
             outcome = "crashed"
             _log.exception("work.crashed", attempts=job.attempts)
-            await self._give_back(job, f"{type(error).__name__}")
+            await self._give_back(job, type(error).__name__, set_aside=job.attempts >= _MAX_CRASHES)
         finally:
             metrics.WORK_DURATION.labels(job.kind, outcome).observe(self._clock.monotonic() - began)
 
@@ -164,12 +166,12 @@ class WorkerPool(Generic[R]):
                 self._store.notify()
                 return
 
-    async def _give_back(self, job: Job, error: str) -> None:
+    async def _give_back(self, job: Job, error: str, *, set_aside: bool = False) -> None:
         """After a failure that is not the destination's. If this fails too the lease runs out by itself."""
-        pause = min(_CRASH_PAUSE_S[0] ** job.attempts, _CRASH_PAUSE_S[1]) * self._rng.uniform(0.5, 1.5)
+        pause = min(2.0 ** min(job.attempts, _MAX_DOUBLINGS), _MAX_PAUSE_S) * self._rng.uniform(0.5, 1.5)
         try:
             async with self._pool.acquire() as connection:
-                if job.attempts >= _MAX_CRASHES:
+                if set_aside:
                     await self._queue.fail(connection, job, error)
                 else:
                     run_at = self._clock.now() + timedelta(seconds=pause)

@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from berth_events.contracts import (
@@ -324,19 +325,60 @@ async def test_an_account_of_the_canonical_api_is_updated_too(harness: GatewayHa
     assert (answer.status_code, answer.json()["id"]) == (200, created["number"])
 
 
-async def test_an_account_that_is_removed_while_it_is_updated(harness: GatewayHarness, project: Project) -> None:
+async def remove_during_update(
+    harness: GatewayHarness, project: Project, **changes: Any
+) -> asyncio.Task[httpx.Response]:
+    """Connect, begin an update, remove the account, and let the update's probe succeed."""
     async with harness.connector():
         await project.http.post("/api/v1/imap_auth", json=body())
     (account,) = await accounts(project)
-    request = asyncio.create_task(project.http.post("/api/v1/imap_auth", json=body(password="new")))
-    events = await eventually(harness.published, bool, within=5, pause=0.01)
+    request = asyncio.create_task(project.http.post("/api/v1/imap_auth", json=body(password="new", **changes)))
+    (probe,) = await eventually(harness.published, bool, within=5, pause=0.01)
     await project.http.delete(f"/v1/accounts/{account['id']}")
-    (probe,) = events
     assert isinstance(probe, AccountVerificationRequested)
     await harness.deliver(verified(probe, works=True))
+    return request
+
+
+async def test_an_account_that_is_removed_while_it_is_updated(harness: GatewayHarness, project: Project) -> None:
+    request = await remove_during_update(harness, project, id=1)
     assert (await request).status_code == 404
     assert await harness.credentials() == set()
     assert await accounts(project) == []
+
+
+async def test_without_an_id_the_account_is_created_again(harness: GatewayHarness, project: Project) -> None:
+    request = await remove_during_update(harness, project)
+    async with harness.connector():
+        answer = await request
+    assert (answer.status_code, answer.json()["id"]) == (200, 2)
+    assert len(await harness.credentials()) == 1
+
+
+async def test_a_corrected_password_while_the_wrong_one_is_tried(harness: GatewayHarness, project: Project) -> None:
+    wrong = asyncio.create_task(project.http.post("/api/v1/imap_auth", json=body(password="wrong")))
+    (created,) = await eventually(harness.published, bool, within=5, pause=0.01)
+    right = asyncio.create_task(project.http.post("/api/v1/imap_auth", json=body(password="right")))
+    (probe,) = await eventually(harness.published, bool, within=5, pause=0.01)
+    assert isinstance(created, AccountRequested)
+    assert isinstance(probe, AccountVerificationRequested)
+    await harness.deliver(verified(created, works=False))
+    await harness.deliver(verified(probe, works=True))
+    async with harness.connector():
+        assert (await wrong).status_code == 500
+        answer = await right
+    assert (answer.status_code, answer.json()["id"]) == (200, 2)
+    assert (await harness.seats(project.organization_id))["monitoring"] == 1
+
+
+async def test_different_requests_for_one_address_at_once(harness: GatewayHarness, project: Project) -> None:
+    async with harness.connector(delay=0.02):
+        requests = (project.http.post("/api/v1/imap_auth", json=body(password=f"p{n}")) for n in range(4))
+        answers = await asyncio.gather(*requests)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert {answer.json()["id"] for answer in answers} == {1}
+    assert len(await harness.credentials()) == 1
+    assert (await harness.seats(project.organization_id))["monitoring"] == 1
 
 
 async def test_a_probe_opens_only_as_what_it_is(harness: GatewayHarness, project: Project) -> None:

@@ -91,26 +91,37 @@ class ImapAuth:
 
         Raises:
             InvalidFields: faults of the request.
-            NotFound: the project has no account of this id.
+            NotFound: the project has no account of this id, or not any more.
             SubscriptionRequired, SeatLimitReached: there is no seat for it.
             StillVerifying: no result within the deadline.
         """
         mailbox = await mailbox_of(request, self._vetting)
-        attempt = await self._attempt(request, mailbox, tenant, context)
-        verification = await self._settled.wait(attempt.subject, within=self._deadline)
-        if verification is None:
-            raise StillVerifying
-        if verification.outcome == "failed":
-            return error_of(mailbox, verification, request_id)
+        for _ in range(_TRIES):
+            attempt = await self._attempt(request, mailbox, tenant, context)
+            verification = await self._settled.wait(attempt.subject, within=self._deadline)
+            if verification is None:
+                raise StillVerifying
+            if verification.outcome == "failed":
+                return error_of(mailbox, verification, request_id)
+            answer = await self._answer(request, mailbox, tenant, attempt)
+            if answer is not None:
+                return answer
+            if request.id is not None:
+                break
+            # it was to be an update, and the account has gone meanwhile: now it is to be created
+        raise NotFound
+
+    async def _answer(
+        self, request: ImapAuthRequest, mailbox: Mailbox, tenant: Tenant, attempt: Attempt
+    ) -> Account | DryRunAccount | None:
+        """What to show of a mailbox that works; None when its account is not there any more."""
         await self._audits.wait(mailbox.address.domain, within=self._audit_deadline)
         async with self._pool.acquire() as connection:
             if attempt.account_id is None:
                 audit = await self._repository.audit(connection, mailbox.address.domain)
                 return dry_run_account(request, mailbox, audit, self._clock.now())
             view = await self._repository.find(connection, tenant.project_id, attempt.account_id)
-        if view is None:  # somebody removed it meanwhile
-            raise NotFound
-        return account(view, alive=True)
+        return account(view, alive=True) if view else None
 
     async def _attempt(self, request: ImapAuthRequest, mailbox: Mailbox, tenant: Tenant, context: "Context") -> Attempt:
         fingerprint = self._fingerprints.of(connection_of(request, mailbox))

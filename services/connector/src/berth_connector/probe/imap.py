@@ -8,10 +8,9 @@ from typing import Final
 from berth_connector.diagnosis import parse_reply
 from berth_connector.probe.faults import Fault
 from berth_connector.probe.login import INLINE_LIMIT, Login, plain_response
-from berth_connector.probe.steplog import CONNECTION_ERRORS, Protocol
+from berth_connector.probe.steplog import CONNECTION_ERRORS
 from berth_connector.probe.wire import REPLY_LIMIT, Wire
 from berth_connector.redaction import MARK
-from berth_events.contracts import StepName
 
 __all__ = ["ImapSession"]
 
@@ -46,10 +45,6 @@ class Answer:
 
 class ImapSession:
     """One IMAP connection. The server speaks first, and nothing is written before its greeting is known to be IMAP's."""
-
-    protocol: Protocol = "imap"
-    capability_step: StepName = "capabilities"
-    last_step: StepName = "select"
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

@@ -7,10 +7,8 @@ from typing import Final
 from berth_connector.diagnosis import parse_reply
 from berth_connector.probe.faults import Fault
 from berth_connector.probe.login import INLINE_LIMIT, Login, encoded, plain_response
-from berth_connector.probe.steplog import Protocol
 from berth_connector.probe.wire import REPLY_LIMIT, Wire
 from berth_connector.redaction import MARK
-from berth_events.contracts import StepName
 
 __all__ = ["SmtpSession"]
 
@@ -38,10 +36,6 @@ class SmtpSession:
         wire: the connection.
         local_hostname: what EHLO says; looking it up would give away and wait for the machine's name.
     """
-
-    protocol: Protocol = "smtp"
-    capability_step: StepName = "ehlo"
-    last_step: StepName = "noop"
 
     def __init__(self, wire: Wire, local_hostname: str) -> None:
         self._wire, self._local_hostname = wire, local_hostname

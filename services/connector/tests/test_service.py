@@ -1,5 +1,6 @@
 """From a request to its one result, on a real Postgres with a real vault; only the mail servers are played."""
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
@@ -360,6 +361,31 @@ async def test_a_removed_account_has_no_result(connector: Connector) -> None:
     async with connector.pool.acquire() as connection:
         assert await connection.fetchval("SELECT count(*) FROM account") == 0
         assert await connection.fetchval("SELECT count(*) FROM work") == 0
+
+
+async def test_a_removal_waits_for_a_result_that_is_being_written(connector: Connector) -> None:
+    """Both lock the work's row first: neither waits for the other while it holds what the other wants."""
+    await connector.take(connector.requested(await connector.deposit()))
+    [job] = await connector.claim()
+    result = await connector.handler.perform(job)
+    removed = AccountRemoved(**connector.ids, address="me@test.example", seat_kind="monitoring", reason="requested")
+    async with asyncio.timeout(10):
+        async with connector.pool.acquire() as connection, connection.transaction():
+            await connector.queue.finish(connection, job)
+            removing = asyncio.create_task(connector.take(removed))
+            async with connector.pool.acquire() as other:
+                while not await other.fetchval(
+                    """SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
+                ):
+                    await asyncio.sleep(0.01)
+            await connector.handler.record(connection, job, result)
+        await removing
+    assert await connector.said() == ["Connected"]
+    connector.advance(1.2 * DAY)
+    await connector.work()  # a look that was scheduled meanwhile finds nobody
+    assert len(connector.servers.tried) == 1
+    assert await connector.next_look() is None
 
 
 async def test_an_erased_credential_is_not_verified(connector: Connector) -> None:

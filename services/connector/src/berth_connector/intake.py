@@ -46,8 +46,9 @@ class Intake:
             if issubclass(kind, _ASKING):
                 await self._ask(connection, run, new_credential=kind is not AccountVerificationRequested)
             elif kind is AccountRemoved:
-                await repository.remove(connection, account_ids)
+                # the work first, as workers do who write a result: else each would wait for the other
                 await self._queue.cancel(connection, account_ids)
+                await repository.remove(connection, account_ids)
             elif kind is AccountSuspended:
                 # what somebody asked for is still answered; the next look of our own finds the account suspended
                 await repository.set_suspended(connection, account_ids, suspended=True)

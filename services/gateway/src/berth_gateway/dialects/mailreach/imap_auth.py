@@ -1,5 +1,6 @@
 """`POST /v1/imap_auth`: connect, update or only test one mailbox, and answer when it is known whether it works."""
 
+import contextlib
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from berth_gateway.dialects.mailreach.translation import (
     error_of,
     mailbox_of,
 )
-from berth_gateway.errors import AddressTaken, FieldFault, GatewayError, InvalidFields, NotFound
+from berth_gateway.errors import AddressTaken, FieldFault, GatewayError, InvalidFields, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -125,17 +126,13 @@ class ImapAuth:
 
     async def _attempt(self, request: ImapAuthRequest, mailbox: Mailbox, tenant: Tenant, context: "Context") -> Attempt:
         fingerprint = self._fingerprints.of(connection_of(request, mailbox))
-        for remaining in reversed(range(_TRIES)):
-            try:
+        for _ in range(_TRIES):
+            with contextlib.suppress(AddressTaken):  # another request was quicker: this one is an update now
                 async with self._pool.acquire() as connection, connection.transaction():
                     attempt = await self._begin(connection, request, mailbox, tenant, fingerprint, context)
-            except AddressTaken:  # another request was quicker: this one is an update now
-                if not remaining:
-                    raise
-            else:
                 self._store.notify()
                 return attempt
-        raise AssertionError("the last try returns or raises")
+        raise Unavailable
 
     async def _begin(
         self,

@@ -1,35 +1,21 @@
 """When a mail service is left alone."""
 
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
 from berth_connector.breaker import THROTTLED, Breaker
 from berth_connector.diagnosis import DiagnosisTable
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
+from berth_testing.clocks import SteppingClock
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock() -> SteppingClock:
+    return SteppingClock()
 
 
 @pytest.fixture
-def breaker(clock: ManualClock) -> Breaker:
+def breaker(clock: SteppingClock) -> Breaker:
     return Breaker(clock)
 
 
@@ -53,9 +39,9 @@ def test_other_failures_do_not_count(breaker: Breaker) -> None:
     assert not any(results(breaker, *["AUTH_BAD_CREDENTIALS", "PROVIDER_TEMPORARY", None] * 20))
 
 
-def test_what_is_long_ago_is_forgotten(breaker: Breaker, clock: ManualClock) -> None:
+def test_what_is_long_ago_is_forgotten(breaker: Breaker, clock: SteppingClock) -> None:
     assert not any(results(breaker, *["RATE_LIMITED"] * 4))
-    clock.seconds += 601
+    clock.step(601)
     assert not any(results(breaker, *["RATE_LIMITED"] * 4))
 
 

@@ -1,11 +1,7 @@
 """The service as a process: migrated, fed over a bus, verifying against a mail server of this process, stopped."""
 
 import asyncio
-import os
 import ssl
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -19,6 +15,7 @@ from berth_events.runtime.bus import Message
 from berth_events.runtime.postgres_bus import PostgresBus
 from berth_testing.peers import Peer, Script
 from berth_testing.postgres import DatabaseFrom
+from berth_testing.processes import run_module
 from berth_vault import Binding, Credential, Sealer, VaultWriter, generate_key, schema_sql
 
 KEYS = generate_key()
@@ -31,25 +28,6 @@ IMAP = Script(
         (r" EXAMINE ", b"TAG OK\r\n"),
     ],
 )
-
-
-@asynccontextmanager
-async def process(*arguments: str, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "berth_connector",
-        *arguments,
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
 
 
 async def make_vault(dsn: str) -> None:
@@ -121,13 +99,13 @@ async def test_from_a_request_on_the_bus_to_its_result_on_the_bus(
         }
         request = account_at(peer.port)
         await deposit(vault_url, request)
-        async with process("migrate", environment=environment) as migrating:
+        async with run_module("berth_connector", "migrate", environment=environment) as migrating:
             assert await migrating.wait() == 0
         await bus.create_topics(TOPICS, partitions=PARTITIONS)
         producer = await bus.producer()
         assert all(await producer.publish([record_of(request)]))
         await producer.close()
-        async with process("serve", environment=environment) as serving:
+        async with run_module("berth_connector", "serve", environment=environment) as serving:
             while sum((await bus.end_offsets([VERIFICATIONS])).values()) == 0:  # the relay runs on its own time
                 assert serving.returncode is None
                 await asyncio.sleep(0.05)
@@ -151,7 +129,7 @@ async def test_bad_settings_are_named_and_not_repeated() -> None:
         "BERTH_ALLOW_NETWORKS": "10.0.0.1/8",
         "BERTH_EHLO_NAME": "not a name",
     }
-    async with process("serve", environment=environment) as serving:
+    async with run_module("berth_connector", "serve", environment=environment) as serving:
         output, _ = await serving.communicate()
         text = output.decode()
     assert serving.returncode == 2

@@ -38,7 +38,9 @@ from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import Job, LeaseLost, WorkQueue
+from berth_testing.clocks import SteppingClock
 from berth_testing.postgres import DatabaseFrom
+from berth_testing.waiting import eventually
 from berth_vault import (
     Binding,
     CannotOpen,
@@ -57,20 +59,6 @@ DAY = timedelta(days=1)
 CODES = {"never": "AUTH_BAD_CREDENTIALS", "honour_hint": "RATE_LIMITED", "exponential": "PROVIDER_TEMPORARY"}
 IMAP = MailServer(host="imap.test.example", port=993, security="tls", username="me")
 SMTP = MailServer(host="smtp.test.example", port=465, security="tls", username="me")
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
 
 
 class Servers:
@@ -120,7 +108,7 @@ class Connector:
 
     def __init__(self, pool: Pool, vault_pool: Pool) -> None:
         self.pool, self.vault_pool = pool, vault_pool
-        self.clock, self.servers = ManualClock(), Servers()
+        self.clock, self.servers = SteppingClock(), Servers()
         self.store = EventStore("/berth/connector", self.clock)
         self.queue = WorkQueue(self.clock, default_limit=10, lease=timedelta(seconds=30))
         self.intake = Intake(self.queue, self.clock)
@@ -230,8 +218,17 @@ class Connector:
             )
         return at - self.clock.now() if at else None
 
+    async def blocked(self) -> int:
+        """How many connections wait for another's lock."""
+        async with self.pool.acquire() as connection:
+            count: int = await connection.fetchval(
+                """SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
+            )
+        return count
+
     def advance(self, delta: timedelta) -> None:
-        self.clock.time += delta
+        self.clock.step(delta.total_seconds())
 
 
 async def _migrate(dsn: str) -> None:
@@ -373,12 +370,7 @@ async def test_a_removal_waits_for_a_result_that_is_being_written(connector: Con
         async with connector.pool.acquire() as connection, connection.transaction():
             await connector.queue.finish(connection, job)
             removing = asyncio.create_task(connector.take(removed))
-            async with connector.pool.acquire() as other:
-                while not await other.fetchval(
-                    """SELECT count(*) FROM pg_stat_activity
-                        WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0"""
-                ):
-                    await asyncio.sleep(0.01)
+            await eventually(connector.blocked, bool, within=5)
             await connector.handler.record(connection, job, result)
         await removing
     assert await connector.said() == ["Connected"]

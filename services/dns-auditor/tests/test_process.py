@@ -1,10 +1,6 @@
 """The service as a process: migrated, fed over a bus, audited with NSD, stopped."""
 
 import asyncio
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -16,19 +12,7 @@ from berth_events.runtime.bus import Message
 from berth_events.runtime.postgres_bus import PostgresBus
 from berth_testing.nsd import NameServer
 from berth_testing.postgres import DatabaseFrom
-
-
-@asynccontextmanager
-async def process(*arguments: str, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "berth_dns_auditor", *arguments, env=os.environ | environment
-    )
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
+from berth_testing.processes import run_module
 
 
 def account_of(domain: str) -> Message:
@@ -67,18 +51,22 @@ async def test_from_an_account_on_the_bus_to_the_audit_on_the_bus(
     bus = PostgresBus(bus_url)
     connection = await asyncpg.connect(database)
     try:
-        async with asyncio.timeout(60), process("migrate", environment=environment) as migrating:
+        async with (
+            asyncio.timeout(60),
+            run_module("berth_dns_auditor", "migrate", environment=environment) as migrating,
+        ):
             assert await migrating.wait() == 0
         await bus.create_topics(TOPICS, partitions=PARTITIONS)
         producer = await bus.producer()
         assert all(await producer.publish([account_of("test.example"), account_of("test.example")]))
         await producer.close()
-        async with asyncio.timeout(60), process("serve", environment=environment) as serving:
+        async with asyncio.timeout(60), run_module("berth_dns_auditor", "serve", environment=environment) as serving:
             while sum((await bus.end_offsets([DOMAINS])).values()) == 0:  # the relay runs on its own time
                 assert serving.returncode is None
                 await asyncio.sleep(0.05)
             serving.terminate()
-            assert await serving.wait() == 0
+            await serving.communicate()
+            assert serving.returncode == 0
         rows = await connection.fetch("SELECT stream_id, type, data FROM event")
         waiting = await connection.fetch("SELECT key, state FROM work")
     finally:

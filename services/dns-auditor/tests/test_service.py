@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
 
@@ -16,6 +16,7 @@ from berth_dns_auditor.worker import AuditHandler
 from berth_events.contracts import (
     AccountRemoved,
     AccountRequested,
+    AccountVerificationRequested,
     CredentialRef,
     DomainAudited,
     DomainHealthChanged,
@@ -27,6 +28,7 @@ from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import Job, LeaseLost, WorkQueue
+from berth_testing.clocks import SteppingClock
 from berth_testing.postgres import DatabaseFrom
 
 Zone = dict[str, Sequence[str]]
@@ -41,26 +43,12 @@ SOUND: Zone = {
 EXAMPLE = domain_id("example.com")
 
 
-class ManualClock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-
-
 class Service:
     """The service without its loops: events go in, work that is due is done, events come out."""
 
     def __init__(self, pool: Pool, dns: Callable[[Zone], Resolver]) -> None:
         self.pool, self._dns = pool, dns
-        self.clock = ManualClock()
+        self.clock = SteppingClock()
         self.zone: Zone = dict(SOUND)
         self.store = EventStore("/berth/dns-auditor", self.clock)
         self.queue = WorkQueue(self.clock, default_limit=10, lease=timedelta(seconds=30))
@@ -131,7 +119,7 @@ class Service:
         return at - self.clock.now() if at else None
 
     def advance(self, **delta: float) -> None:
-        self.clock.time += timedelta(**delta)
+        self.clock.step(timedelta(**delta).total_seconds())
 
 
 async def _migrate(dsn: str) -> None:
@@ -143,6 +131,27 @@ async def service(database_from: DatabaseFrom, dns: Callable[[Zone], Resolver]) 
     pool = await open_pool(await database_from("dns-auditor", _migrate), application_name="test", max_size=4)
     yield Service(pool, dns)
     await pool.close()
+
+
+async def test_a_dry_run_has_its_domain_audited_once(service: Service) -> None:
+    await service._take(
+        AccountVerificationRequested(
+            account_id=uuid4(),
+            organization_id=uuid4(),
+            project_id=uuid4(),
+            imap=None,
+            smtp=None,
+            credential_ref=CredentialRef(credential_id=uuid4(), version=1),
+            address="user@example.com",
+            reason="dry_run",
+            domain="example.com",
+        )
+    )
+
+    assert await service.work() == 1
+
+    assert len(await service.events()) == 1
+    assert await service.next_run() is None, "no account needs the domain"
 
 
 async def test_an_account_leads_to_one_audit_of_its_domain(service: Service) -> None:

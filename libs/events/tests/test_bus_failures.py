@@ -182,9 +182,9 @@ async def test_clients_end_while_the_transport_is_away(breakable: Breakable, mon
     await producer.close()
     await consumer.close()
     await bus.close()
-    assert asyncio.get_running_loop().time() - began < 7
+    assert asyncio.get_running_loop().time() - began < 10
     assert listener.owned == set()
-    assert asyncio.all_tasks() <= tasks | {asyncio.current_task()}
+    await eventually(lambda: asyncio.all_tasks() <= tasks | {asyncio.current_task()}, seconds=1)
 
 
 @pytest.mark.kafka
@@ -210,8 +210,8 @@ async def test_clients_end_although_kafka_hangs(make_cluster: MakeCluster, monke
         await asyncio.gather(publishing, return_exceptions=True)
         began = asyncio.get_running_loop().time()
         await asyncio.gather(producer.close(), consumer.close())
-        assert asyncio.get_running_loop().time() - began < 4
-        assert asyncio.all_tasks() <= tasks | {asyncio.current_task()}
+        assert asyncio.get_running_loop().time() - began < 8
+        await eventually(lambda: asyncio.all_tasks() <= tasks | {asyncio.current_task()}, seconds=1)
         with pytest.raises(BusError, match="failed before"):
             await producer.publish(messages(topic, 1))
     finally:

@@ -13,7 +13,6 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import asyncpg
-from berth_testing.postgres import DatabaseFrom
 
 from berth_events.contracts import AccountResumed, Envelope, from_binary
 from berth_events.runtime.bus import Bus, Message
@@ -22,6 +21,7 @@ from berth_events.runtime.database import connect
 from berth_events.runtime.migrations import migrate
 from berth_events.runtime.relay import Relay
 from berth_events.runtime.store import ConcurrencyConflict, Context, EventStore
+from berth_testing.postgres import DatabaseFrom
 
 WRITERS, STREAMS, APPENDS_EACH = 30, 40, 60
 TAKES_XID_FIRST, ROLLS_BACK = 0.5, 0.05

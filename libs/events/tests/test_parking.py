@@ -42,9 +42,9 @@ class Parked:
         async with self.pool.acquire() as connection, connection.transaction():
             return await self.parking.replay(connection, self.projection, consumer, topic, key or str(self.stream))
 
-    async def discard(self) -> int:
+    async def discard(self, *, first_only: bool = False) -> int:
         async with self.pool.acquire() as connection, connection.transaction():
-            return await self.parking.discard(connection, "counted", ACCOUNTS, str(self.stream))
+            return await self.parking.discard(connection, "counted", ACCOUNTS, str(self.stream), first_only=first_only)
 
     async def keys(self) -> list[ParkedKey]:
         async with self.pool.acquire() as connection:
@@ -151,6 +151,23 @@ async def test_what_is_no_event_cannot_be_replayed_and_its_discard_lets_the_stre
     assert await parked.discard() == 2
     await parked.apply((parked.other, 4))
     assert await parked.applied() == [1, 4]
+
+
+async def test_the_first_is_discarded_alone_and_those_behind_it_are_applied(parked: Parked) -> None:
+    parked.projection.raises.clear()
+    assert await parked.discard(first_only=True) == 1
+    [key] = await parked.keys()
+    assert key.events == 1, "the key stays parked, so that nothing overtakes what is behind"
+    await parked.apply((parked.stream, 4))
+    assert await parked.replay() == 2
+    assert await parked.keys() == []
+    assert await parked.applied() == [1, 3, 4]
+
+
+async def test_a_key_without_further_events_is_unblocked_by_the_discard_of_the_first(parked: Parked) -> None:
+    assert await parked.discard(first_only=True) == 1
+    assert await parked.discard(first_only=True) == 1
+    assert await parked.keys() == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from berth_dns_auditor import repository
 from berth_dns_auditor.worker import INTERVAL, audit_of
-from berth_events.contracts import AccountRemoved, AccountRequested, Envelope, domain_id
+from berth_events.contracts import AccountRemoved, AccountRequested, AccountVerificationRequested, Envelope, domain_id
 from berth_events.contracts.topics import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FRESH: Final = timedelta(hours=1)
 
 
 class Intake:
-    """Turns AccountRequested into work, and keeps count of who needs a domain."""
+    """Turns AccountRequested and dry runs into work, and keeps count of who needs a domain."""
 
     name: Final = "domain-intake"
     topics: Final = (ACCOUNTS,)
@@ -41,6 +41,11 @@ class Intake:
                     item = audit_of(domain, envelope.event_id, traceparent=envelope.traceparent)
                     wanted.setdefault(item.key, item)
                     await repository.add_account(connection, account_id, domain_id(domain))
+                case AccountVerificationRequested(
+                    domain=str(domain)
+                ):  # a dry run shows the domain too, and keeps nothing
+                    item = audit_of(domain, envelope.event_id, traceparent=envelope.traceparent)
+                    wanted.setdefault(item.key, item)
                 case AccountRemoved(account_id=account_id):
                     await repository.remove_account(connection, account_id)
                 case _:

@@ -113,6 +113,9 @@ class AccountVerificationRequested(ConnectionSettings, AccountEvent):
     reason: Literal["reconnect", "schedule", "dry_run"] = Field(
         description="reconnect: somebody asked; schedule: it was due; dry_run: tried without an effect on the account"
     )
+    domain: DomainName | None = Field(
+        default=None, description="of a dry run: the domain of the address, in A-label form and lower case"
+    )
 
 
 class AccountSuspended(AccountEvent):

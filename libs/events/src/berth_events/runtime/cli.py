@@ -83,6 +83,10 @@ def _parser(service: Service) -> argparse.ArgumentParser:
         one.add_argument("consumer")
         one.add_argument("topic")
         one.add_argument("key")
+        if action == "discard":
+            one.add_argument(
+                "--first", action="store_true", help="only the first; then `replay` applies those behind it"
+            )
     if service.rebuildable:
         projections = commands.add_parser("projections", help="read models").add_subparsers(
             dest="action", required=True
@@ -116,7 +120,8 @@ async def _parked(service: Service, settings: ServiceSettings, options: argparse
             for event in await parking.show(connection, *place):
                 print(json.dumps(event))
         elif options.action == "discard":
-            print(f"discarded {await parking.discard(connection, *place)} events")
+            discarded = await parking.discard(connection, *place, first_only=options.first)
+            print(f"discarded {discarded} {'event' if discarded == 1 else 'events'}")
         else:
             found = [p for p in parts.projections if re.fullmatch(re.escape(p.name) + r"(_v\d+)?", options.consumer)]
             if not found:
@@ -124,7 +129,8 @@ async def _parked(service: Service, settings: ServiceSettings, options: argparse
             [projection] = found
             if projection.name != options.consumer:  # a version of a rebuildable one: its tables are in its schema
                 await connection.execute("SELECT set_config('search_path', $1, true)", f"{options.consumer}, public")
-            print(f"replayed {await parking.replay(connection, projection, *place)} events")
+            replayed = await parking.replay(connection, projection, *place)
+            print(f"replayed {replayed} {'event' if replayed == 1 else 'events'}")
 
 
 async def _rebuild(service: Service, settings: ServiceSettings, name: str) -> None:

@@ -150,10 +150,19 @@ class Parking:
         await self._unblock(connection, consumer, topic, key)
         return applied
 
-    async def discard(self, connection: "Connection", consumer: str, topic: str, key: str) -> int:
+    async def discard(
+        self, connection: "Connection", consumer: str, topic: str, key: str, *, first_only: bool = False
+    ) -> int:
         """Drop the parked events of a key for good and unblock it; later events are applied again.
 
         What is dropped counts as passed, so that the next event of the stream is no gap.
+
+        Args:
+            connection: in the caller's transaction.
+            consumer: whose.
+            topic: of the events.
+            key: of the events.
+            first_only: drop only the event that could not be applied; those behind it stay parked for `replay`.
 
         Returns:
             How many were dropped.
@@ -162,11 +171,20 @@ class Parking:
             NothingParked: the key is not parked.
         """
         rows = await self._events(connection, consumer, topic, key)
-        for row in rows:
+        dropped = rows[:1] if first_only else rows
+        for row in dropped:
             if place := _place(_unpack(row["headers"]), row["value"]):
                 await self._pass(connection, consumer, topic, *place)
-        await self._unblock(connection, consumer, topic, key)
-        return len(rows)
+            await connection.execute(
+                'DELETE FROM parked_event WHERE consumer = $1 AND topic = $2 AND partition = $3 AND "offset" = $4',
+                consumer,
+                topic,
+                row["partition"],
+                row["offset"],
+            )
+        if len(dropped) == len(rows):
+            await self._unblock(connection, consumer, topic, key)
+        return len(dropped)
 
     async def _events(self, connection: "Connection", consumer: str, topic: str, key: str) -> list[Any]:
         locked = await connection.fetchval(

@@ -165,6 +165,7 @@ class Probes:
             credential_ref=reference,
             address=mailbox.address.text,
             reason="dry_run",
+            domain=mailbox.address.domain,
         )
         await self._store.append(connection, probe_id, 0, [event], context)
         return probe_id

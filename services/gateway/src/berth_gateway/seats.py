@@ -41,7 +41,7 @@ class SeatLedger:
         if row is None or not row["subscribed"]:
             raise SubscriptionRequired
         raise SeatLimitReached(
-            f"All {row['seat_limit']} {kind} seats of the organization are taken. "
+            f"The organization's {kind} seats are all taken ({row['used']} of {row['seat_limit']}). "
             "Remove an account or raise the limit of the subscription.",
             seat_kind=kind,
             limit=row["seat_limit"],

@@ -108,7 +108,7 @@ REFUSALS: Final[dict[int | str, tuple[str, str]]] = {
     ),
     403: (
         "No seat is left, or the key lacks the scope.",
-        "All 10 monitoring seats of the organization are taken. Remove an account or raise the limit of the subscription.",
+        "The organization's monitoring seats are all taken (10 of 10). Remove an account or raise the limit of the subscription.",
     ),
     404: ("There is no account of this id.", "Account not found"),
     413: ("The body is too large.", "The body is larger than 1,000,000 bytes. Send less in one request."),

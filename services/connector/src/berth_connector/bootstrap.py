@@ -40,7 +40,7 @@ _VAULT_POOL: Final = 4
 def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
     """A prober by the settings."""
     return Prober(
-        HostGuard(DnsResolver(settings.dns_servers()), settings.policy()),
+        HostGuard(DnsResolver(settings.berth_dns_servers), settings.policy()),
         client_context(settings.berth_extra_ca_file),
         DiagnosisTable.load(),
         clock,

@@ -7,8 +7,8 @@ import sys
 from pydantic import ValidationError
 
 from berth_dns_auditor.bootstrap import SERVICE, make_auditor
-from berth_dns_auditor.settings import DnsSettings
 from berth_events.runtime.cli import run_command_line
+from berth_net.settings import DnsSettings
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from berth_events.runtime.service import Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 from berth_events.runtime.worker_pool import WorkerPool
+from berth_net import parse_nameserver
 
 __all__ = ["SERVICE", "build", "make_auditor"]
 
@@ -32,10 +33,10 @@ CONCURRENCY: Final = 32
 CONCURRENCY_OF_ALL: Final = 256
 
 
-def make_auditor(nameservers: Sequence[Nameserver]) -> Auditor:
-    """An auditor that asks these name servers, or those of the system."""
-    resolver = NameserverResolver(nameservers or system_nameservers())
-    return Auditor(resolver, probe=lambda: secrets.token_hex(10))
+def make_auditor(dns_servers: Sequence[str]) -> Auditor:
+    """An auditor that asks these name servers, `address:port` each, or those of the system."""
+    nameservers = [Nameserver(*parse_nameserver(server)) for server in dns_servers]
+    return Auditor(NameserverResolver(nameservers or system_nameservers()), probe=lambda: secrets.token_hex(10))
 
 
 @asynccontextmanager

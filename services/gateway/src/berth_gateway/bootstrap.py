@@ -34,7 +34,7 @@ from berth_gateway.seats import SeatLedger
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.tenants import Tenants
 from berth_gateway.waiting import Waiting
-from berth_net import AddressResolver, DnsResolver, HostGuard, Policy
+from berth_net import AddressResolver, DnsResolver, HostGuard
 from berth_vault import Sealer, VaultWriter
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ def compose(
 ) -> Gateway:
     """Wire what works on the database alone."""
     vault = VaultWriter(Sealer.from_text(settings.berth_vault_public_key))
-    policy = Policy.parse(settings.berth_allow_networks, settings.berth_allow_ports)
-    vetting = ServerVetting(HostGuard(resolver, policy))
+    vetting = ServerVetting(HostGuard(resolver, settings.policy()))
     platform_key = settings.berth_platform_key.get_secret_value()
     fingerprints = Fingerprints(hmac.new(platform_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
     seats, repository = SeatLedger(), AccountRepository()
@@ -113,7 +112,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-gateway", max_size=settings.pool_size) as pool,
     ):
-        gateway = compose(settings, pool, store, clock, DnsResolver(settings.dns_servers()))
+        gateway = compose(settings, pool, store, clock, DnsResolver(settings.berth_dns_servers))
         yield Parts(
             pool=pool,
             bus=bus,

@@ -572,7 +572,7 @@ async def test_without_a_seat(harness: GatewayHarness) -> None:
     async with project.http:
         answer = await project.http.post("/api/v1/imap_auth", json=body())
     assert answer.status_code == 403
-    assert answer.json()["error"].startswith("All 0 monitoring seats")
+    assert answer.json()["error"].startswith("The organization's monitoring seats are all taken (0 of 0)")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"17"])

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from berth_dns_auditor import repository
-from berth_dns_auditor.worker import INTERVAL, audit_of
+from berth_dns_auditor.requests import INTERVAL, audit_of
 from berth_events.contracts import AccountRemoved, AccountRequested, AccountVerificationRequested, Envelope, domain_id
 from berth_events.contracts.topics import ACCOUNTS
 
@@ -41,9 +41,8 @@ class Intake:
                     item = audit_of(domain, envelope.event_id, traceparent=envelope.traceparent)
                     wanted.setdefault(item.key, item)
                     await repository.add_account(connection, account_id, domain_id(domain))
-                case AccountVerificationRequested(
-                    domain=str(domain)
-                ):  # a dry run shows the domain too, and keeps nothing
+                case AccountVerificationRequested(domain=str(domain)):
+                    # a dry run shows the domain too, and keeps nothing
                     item = audit_of(domain, envelope.event_id, traceparent=envelope.traceparent)
                     wanted.setdefault(item.key, item)
                 case AccountRemoved(account_id=account_id):

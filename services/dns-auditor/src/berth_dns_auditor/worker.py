@@ -4,26 +4,22 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from berth_dns_auditor import repository
 from berth_dns_auditor.audit import Audit, Auditor
 from berth_dns_auditor.history import changes, known, settle
 from berth_dns_auditor.repository import LastAudit
+from berth_dns_auditor.requests import INTERVAL, audit_of
 from berth_events.contracts import DomainAudited, DomainHealthChanged, Event, domain_id
 from berth_events.runtime.store import Context, EventStore
-from berth_events.runtime.work import Job, WorkItem, WorkQueue
+from berth_events.runtime.work import Job, WorkQueue
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
 
-__all__ = ["INTERVAL", "AuditHandler", "Audited", "audit_of"]
+__all__ = ["AuditHandler", "Audited"]
 
-#: All questions go to the same name servers.
-DESTINATION: Final = "dns"
-
-INTERVAL: Final = timedelta(hours=24)
 #: After an audit that left a question open: the first pause, which doubles each time up to the interval.
 RETRY: Final = timedelta(seconds=30)
 JITTER: Final = 0.1
@@ -39,21 +35,6 @@ class Audited:
     audit: Audit
     at: datetime
     duration: float
-
-
-def audit_of(
-    domain: str, event_id: UUID, *, run_at: datetime | None = None, traceparent: str | None = None
-) -> WorkItem:
-    """The work item of a domain: its key is the domain's id, so a domain waits once."""
-    return WorkItem(
-        key=domain_id(domain),
-        kind="audit",
-        destination=DESTINATION,
-        payload={"domain": domain},
-        event_id=event_id,
-        run_at=run_at,
-        traceparent=traceparent,
-    )
 
 
 class AuditHandler:

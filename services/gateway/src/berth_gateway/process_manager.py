@@ -11,6 +11,8 @@ from uuid import UUID
 from berth_events.contracts import (
     AccountConnected,
     AccountConnectionFailed,
+    BillingEvent,
+    DomainEvent,
     Envelope,
     SeatCount,
     SubscriptionActivated,
@@ -18,8 +20,6 @@ from berth_events.contracts import (
     SubscriptionEnded,
     VerificationEvent,
 )
-from berth_events.contracts.billing import BillingEvent
-from berth_events.contracts.domains import DomainEvent
 from berth_events.contracts.topics import BILLING, DOMAINS, VERIFICATIONS
 from berth_events.runtime.store import Context
 from berth_gateway import feed

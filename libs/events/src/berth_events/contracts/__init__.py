@@ -17,6 +17,7 @@ from berth_events.contracts.accounts import (
 )
 from berth_events.contracts.base import Event, Value, event_types
 from berth_events.contracts.billing import (
+    BillingEvent,
     SeatCount,
     SeatLimitReached,
     SeatUsageClosed,
@@ -30,6 +31,7 @@ from berth_events.contracts.domains import (
     DkimCheck,
     DmarcCheck,
     DomainAudited,
+    DomainEvent,
     DomainHealthChanged,
     DomainRecord,
     Finding,
@@ -76,6 +78,7 @@ __all__ = [
     "AccountSuspended",
     "AccountUpdated",
     "AccountVerificationRequested",
+    "BillingEvent",
     "CheckState",
     "ConnectionSettings",
     "CredentialRef",
@@ -83,6 +86,7 @@ __all__ = [
     "DkimCheck",
     "DmarcCheck",
     "DomainAudited",
+    "DomainEvent",
     "DomainHealthChanged",
     "DomainRecord",
     "EmailWorkspaceCreated",

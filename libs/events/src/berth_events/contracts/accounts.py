@@ -15,6 +15,7 @@ __all__ = [
     "AccountSuspended",
     "AccountUpdated",
     "AccountVerificationRequested",
+    "ConnectionSettings",
     "CredentialRef",
     "MailServer",
     "OnFailure",
@@ -32,8 +33,8 @@ OnFailure = Literal["keep", "remove"]
 class CredentialRef(Value):
     """Where the sealed credential lies in the vault. It tells nothing of the secret."""
 
-    credential_id: Identifier = Field(description="the credential; stays the same when its secrets are replaced")
-    version: int = Field(ge=1, description="counts the replacements; a version is never changed")
+    credential_id: Identifier = Field(description="the sealed secrets; new secrets come under another id, or a higher version")
+    version: int = Field(ge=1, description="counts the replacements under one id; what a version holds never changes")
 
 
 class MailServer(Value):

@@ -10,6 +10,7 @@ from berth_events.contracts.accounts import SeatKind
 from berth_events.contracts.base import Event, Identifier, Text, Timestamp, Value
 
 __all__ = [
+    "BillingEvent",
     "SeatCount",
     "SeatLimitReached",
     "SeatUsageClosed",

@@ -13,6 +13,7 @@ __all__ = [
     "DkimCheck",
     "DmarcCheck",
     "DomainAudited",
+    "DomainEvent",
     "DomainHealthChanged",
     "DomainRecord",
     "Finding",

@@ -20,6 +20,7 @@ __all__ = [
     "Step",
     "StepName",
     "Verification",
+    "VerificationEvent",
     "WorkspaceSecretExpiring",
 ]
 

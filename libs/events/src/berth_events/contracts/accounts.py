@@ -33,7 +33,9 @@ OnFailure = Literal["keep", "remove"]
 class CredentialRef(Value):
     """Where the sealed credential lies in the vault. It tells nothing of the secret."""
 
-    credential_id: Identifier = Field(description="the sealed secrets; new secrets come under another id, or a higher version")
+    credential_id: Identifier = Field(
+        description="the sealed secrets; new secrets come under another id, or a higher version"
+    )
     version: int = Field(ge=1, description="counts the replacements under one id; what a version holds never changes")
 
 

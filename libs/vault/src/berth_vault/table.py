@@ -24,7 +24,6 @@ INSERT INTO vault.credential (credential_id, version, organization_id, owner_id,
 VALUES ($1, $2, $3, $4, $5, $6)
 """
 _DELETE: Final = "DELETE FROM vault.credential WHERE credential_id = $1"
-_DELETE_BEFORE: Final = "DELETE FROM vault.credential WHERE credential_id = $1 AND version < $2"
 _READ: Final = "SELECT sealed FROM vault.credential WHERE credential_id = $1 AND version = $2"
 # SKIP LOCKED: a row that is being deleted, or sealed anew by another, is not waited for, so there is no deadlock
 _OLD: Final = """
@@ -64,21 +63,9 @@ class VaultWriter:
         row = (binding.credential_id, binding.version, binding.organization_id, binding.owner_id, self._sealer.key_id)
         await connection.execute(_INSERT, *row, sealed, timeout=_TIMEOUT_S)
 
-    async def delete(self, connection: Connection, credential_id: UUID, *, before: int | None = None) -> int:
-        """Erase versions of a credential.
-
-        Args:
-            connection: in the caller's transaction.
-            credential_id: whose versions.
-            before: only the versions lower than this; all when None.
-
-        Returns:
-            How many were erased; 0 is no error.
-        """
-        if before is None:
-            status = await connection.execute(_DELETE, credential_id, timeout=_TIMEOUT_S)
-        else:
-            status = await connection.execute(_DELETE_BEFORE, credential_id, before, timeout=_TIMEOUT_S)
+    async def delete(self, connection: Connection, credential_id: UUID) -> int:
+        """Erase all versions of a credential. Returns how many there were; 0 is no error."""
+        status = await connection.execute(_DELETE, credential_id, timeout=_TIMEOUT_S)
         return int(status.rpartition(" ")[2])
 
 

@@ -19,7 +19,7 @@ import pytest
 from dnslib import DNSRecord
 
 from berth_local.sandbox.description import Host, Mailbox, Sandbox
-from berth_local.sandbox.dns import Zone, serve_dns
+from berth_local.sandbox.dns import Upstream, Zone, serve_dns
 from berth_local.sandbox.server import sandbox
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ class TestDns:
         with pytest.raises(dns.resolver.NXDOMAIN):
             await resolver.resolve("_dmarc.nodmarc.test", "TXT")
         with pytest.raises(dns.resolver.NXDOMAIN):
-            await resolver.resolve("example.com", "A")
+            await resolver.resolve("nobody.test", "A")
         with pytest.raises(dns.resolver.NoAnswer):
             await resolver.resolve("mail.acme.test", "AAAA")
         with pytest.raises(dns.resolver.NoAnswer):  # nothing at the name itself, but a name below it
@@ -163,7 +163,7 @@ class TestDns:
         zone = Zone("".join(f'acme.test. 60 IN TXT "{n:0>200}"\n' for n in range(5)))
         request = DNSRecord.parse(query.to_wire())
         assert len(zone.answer(request).pack()) > 512
-        number, transport, tcp = await serve_dns(zone, address, int(port) + 1)
+        number, transport, tcp = await serve_dns(zone, Upstream([]), address, int(port) + 1)
         in_udp = await in_thread(lambda: dns.query.udp(query, address, timeout=5, port=number))
         in_full = await in_thread(lambda: dns.query.tcp(query, address, timeout=5, port=number))
         transport.close()
@@ -171,6 +171,23 @@ class TestDns:
         assert in_udp.flags & dns.flags.TC
         assert not in_udp.answer
         assert len(in_full.answer[0]) == 5
+
+    async def test_other_names_are_asked_of_the_machines_name_servers(
+        self, resolver: dns.asyncresolver.Resolver, running: Sandbox
+    ) -> None:
+        address, _, port = running.dns_servers[0].partition(":")
+        zone = Zone("example.com. 60 IN SOA ns. root. 1 60 60 60 60\nexample.com. 60 IN A 192.0.2.7\n")
+        other, *known = await serve_dns(zone, Upstream([]), address, int(port) + 10)
+        resolver.port, *asking = await serve_dns(Zone(""), Upstream([(address, other)]), address, int(port) + 20)
+        try:
+            assert [str(record) for record in await resolver.resolve("example.com", "A")] == ["192.0.2.7"]
+            with pytest.raises(dns.resolver.NoNameservers):  # nobody there knows it
+                await resolver.resolve("example.net", "A")
+            with pytest.raises(dns.resolver.NXDOMAIN):
+                await resolver.resolve("example.invalid", "A")
+        finally:
+            for server in (*known, *asking):
+                server.close()
 
     async def test_garbage_is_survived(self, running: Sandbox, resolver: dns.asyncresolver.Resolver) -> None:
         address, _, port = running.dns_servers[0].partition(":")

@@ -12,7 +12,7 @@ from pathlib import Path
 from berth_local.files import write_private
 from berth_local.sandbox.certificates import Certificates
 from berth_local.sandbox.description import Host, Mailbox, Sandbox
-from berth_local.sandbox.dns import Zone, serve_dns
+from berth_local.sandbox.dns import Upstream, Zone, serve_dns
 from berth_local.sandbox.hosts import HOSTS, MAILBOXES, NAME_SERVER_PORT, MailHost, Ports, loopback, reserve
 from berth_local.sandbox.imap import Mailboxes, serve_imap
 from berth_local.sandbox.smtp import serve_smtp
@@ -44,7 +44,9 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
                 starttls = service in ("imap", "submission")
                 server = await serve(mailboxes, host.name, listening, context, starttls=starttls)
                 stack.callback(server.close)
-        port, transport, tcp = await serve_dns(Zone(zone_file(hosts)), NAME_SERVER_ADDRESS, NAME_SERVER_PORT)
+        port, transport, tcp = await serve_dns(
+            Zone(zone_file(hosts)), Upstream.of_this_machine(), NAME_SERVER_ADDRESS, NAME_SERVER_PORT
+        )
         stack.callback(transport.close)
         stack.callback(tcp.close)
         yield Sandbox(

@@ -61,7 +61,11 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
     connection = await dialler.connect(log, host)
     security = login.server.security
     if security == "auto":
-        security = await dialler.find_security(host)
+        try:
+            security = await dialler.find_security(host)
+        except BaseException:
+            connection.close()
+            raise
         log.plan = plan(security, capability_step, last_step)
     if security == "tls":
         wire = await dialler.open_tls(log, host, connection)

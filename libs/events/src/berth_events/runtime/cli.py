@@ -15,6 +15,7 @@ from berth_events.runtime.bus import BusError
 from berth_events.runtime.buses import NoBus
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
+from berth_events.runtime.logs import configure_logs
 from berth_events.runtime.migrations import MigrationChanged, NotMigrated
 from berth_events.runtime.parking import NothingParked, Parking
 from berth_events.runtime.projector import SequenceGap
@@ -48,6 +49,7 @@ def run_command_line(service: Service, arguments: Sequence[str] | None = None) -
             name = "_".join(str(part) for part in fault["loc"]).upper()
             print(f"{name}: {fault['msg']} (an environment variable)", file=sys.stderr)
         return 2
+    configure_logs(settings.log_level, service.name)
     try:
         _loop_runner(_command(service, settings, options))
     except _EXPLAINED as error:

@@ -1,7 +1,6 @@
 """The bus on Apache Kafka."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -46,7 +45,6 @@ class KafkaBus:
     ) -> None:
         self._bootstrap, self._client_id = bootstrap, client_id
         self._session_timeout, self._group_instance_id = session_timeout, group_instance_id
-        logging.getLogger("aiokafka").setLevel(logging.WARNING)
 
     async def create_topics(self, topics: Sequence[str], *, partitions: int) -> None:
         """See `berth_events.runtime.bus.Bus`. Records are kept for ever, three times where there are three brokers."""

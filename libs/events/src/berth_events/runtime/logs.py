@@ -2,13 +2,14 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 __all__ = ["configure_logs"]
 
-#: Their debug logs hold tokens or every poll; what they say at INFO is enough.
-_QUIET = ("aiokafka", "asyncio", "uvicorn.access", "mail.log")
+#: Debug logs of asyncio hold every poll, those of aiokafka hold tokens; of aiokafka's troubles the runtime tells itself.
+_QUIET: Final = {"asyncio": logging.INFO, "uvicorn.access": logging.WARNING, "aiokafka": logging.CRITICAL}
 
 
 def configure_logs(level: str, service: str) -> None:
@@ -43,9 +44,7 @@ def configure_logs(level: str, service: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(level)
     structlog.contextvars.bind_contextvars(service=service)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for name, quieter in _QUIET.items():
+        logging.getLogger(name).setLevel(max(quieter, root.level))

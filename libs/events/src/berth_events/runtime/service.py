@@ -15,7 +15,6 @@ from berth_events.contracts.topics import PARTITIONS, TOPICS
 from berth_events.runtime.bus import Bus, BusError
 from berth_events.runtime.database import connect
 from berth_events.runtime.health import health_router
-from berth_events.runtime.logs import configure_logs
 from berth_events.runtime.migrations import migrate, require_migrated
 from berth_events.runtime.rebuild import install
 
@@ -137,7 +136,6 @@ async def serve(service: Service, settings: "ServiceSettings") -> None:
     Raises:
         NotMigrated: the database is behind this code.
     """
-    configure_logs(settings.log_level, service.name)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

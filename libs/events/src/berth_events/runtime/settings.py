@@ -1,6 +1,8 @@
 """Settings that every service has, from the environment."""
 
-from pydantic import Field, SecretStr
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["ServiceSettings"]
@@ -21,7 +23,7 @@ class ServiceSettings(BaseSettings):
     bus_url: SecretStr | None = Field(default=None, description="Postgres of the embedded bus, used without Kafka")
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65535)
-    log_level: str = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     pool_size: int = Field(default=10, ge=2, description="connections to Postgres at most, besides the relay's")
     drain_seconds: float = Field(default=20, ge=0, description="how long a shutdown waits for work in flight")
     lease_seconds: float = Field(

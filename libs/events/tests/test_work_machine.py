@@ -123,10 +123,6 @@ class Machine(RuleBasedStateMachine):
         for each in asked:
             self.ask(*each, scheduled=False)
 
-    @rule(key=st.sampled_from(KEYS), destination=st.sampled_from(list(LIMITS)), delay=SECONDS)
-    def schedule(self, key: UUID, destination: str, delay: float) -> None:
-        self.ask(key, destination, delay, scheduled=True)
-
     def ask(self, key: UUID, destination: str, delay: float, *, scheduled: bool) -> None:
         run_at = self.clock.now() + timedelta(seconds=delay)
         wanted = Wanted(uuid4(), key, destination, run_at)
@@ -211,27 +207,32 @@ class Machine(RuleBasedStateMachine):
             case _:
                 pass  # the worker is gone without a word
 
-    @rule(key=st.sampled_from(KEYS))
-    def cancel(self, key: UUID) -> None:
-        self.run(self.queue.cancel(self.connection, [key]))
-        self.replaced |= {row.event_id for row in self.rows if row.key == key}
-        self.rows = [row for row in self.rows if row.key != key]
-
-    @rule(seconds=SECONDS)
-    def wait(self, seconds: float) -> None:
-        self.clock.step(seconds)
-
-    @rule(destination=st.sampled_from(["strict", "usual"]), seconds=SECONDS)
-    def block(self, destination: str, seconds: float) -> None:
-        self.blocked[destination] = self.clock.now() + timedelta(seconds=seconds)
-        self.run(
-            self.connection.execute(
-                """INSERT INTO work_destination (destination, blocked_until) VALUES ($1, $2)
-                   ON CONFLICT (destination) DO UPDATE SET blocked_until = excluded.blocked_until""",
-                destination,
-                self.blocked[destination],
-            )
-        )
+    @rule(
+        what=st.sampled_from(["wait", "wait", "schedule", "schedule", "cancel", "block"]),
+        key=st.sampled_from(KEYS),
+        destination=st.sampled_from(list(LIMITS)),
+        seconds=SECONDS,
+    )
+    def disturb(self, what: str, key: UUID, destination: str, seconds: float) -> None:
+        match what:
+            case "wait":
+                self.clock.step(seconds)
+            case "schedule":
+                self.ask(key, destination, seconds, scheduled=True)
+            case "cancel":
+                self.run(self.queue.cancel(self.connection, [key]))
+                self.replaced |= {row.event_id for row in self.rows if row.key == key}
+                self.rows = [row for row in self.rows if row.key != key]
+            case _:
+                self.blocked[destination] = self.clock.now() + timedelta(seconds=seconds)
+                self.run(
+                    self.connection.execute(
+                        """INSERT INTO work_destination (destination, blocked_until) VALUES ($1, $2)
+                           ON CONFLICT (destination) DO UPDATE SET blocked_until = excluded.blocked_until""",
+                        destination,
+                        self.blocked[destination],
+                    )
+                )
 
     @invariant()
     def the_table_is_as_the_model(self) -> None:

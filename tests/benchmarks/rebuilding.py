@@ -60,7 +60,7 @@ async def measure_rebuild(bus: Bus, dsn: str) -> list[Figure]:
         began = time.perf_counter()
         await Rebuild(pool, bus, SeatsProjection(), Parking(clock), clock, SERVICE.role).run()
         seconds = time.perf_counter() - began
-        used = await pool.fetchval("SELECT sum(used) FROM seat_count")
+        used = await pool.fetchval("SELECT count(*) FROM seat WHERE freed_at IS NULL")
     finally:
         await pool.close()
     if used != _EVENTS:

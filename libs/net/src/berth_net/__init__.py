@@ -3,6 +3,7 @@
 from berth_net.addresses import Address, Network, is_routable
 from berth_net.guard import MAIL_PORTS, HostGuard, Policy, PortRefused, VettedHost
 from berth_net.hosts import HostRefused, canonical_name
+from berth_net.memory import RememberingResolver
 from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed, parse_nameserver
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Network",
     "Policy",
     "PortRefused",
+    "RememberingResolver",
     "VettedHost",
     "canonical_name",
     "is_routable",

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from berth_events.runtime.buses import open_bus
 from berth_events.runtime.clock import SystemClock
@@ -34,7 +34,7 @@ from berth_gateway.seats import SeatLedger
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.tenants import Tenants
 from berth_gateway.waiting import Waiting
-from berth_net import AddressResolver, DnsResolver, HostGuard
+from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Sealer, VaultWriter
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Pool
 
 __all__ = ["SERVICE", "Gateway", "build", "compose"]
+
+#: How long the door remembers where a host is; the connector, which dials, asks anew.
+_HOST_MEMORY_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +115,8 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-gateway", max_size=settings.pool_size) as pool,
     ):
-        gateway = compose(settings, pool, store, clock, DnsResolver(settings.berth_dns_servers))
+        resolver = RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=_HOST_MEMORY_S)
+        gateway = compose(settings, pool, store, clock, resolver)
         yield Parts(
             pool=pool,
             bus=bus,

@@ -94,7 +94,7 @@ class Prober:
             Verification(
                 verification_id=verification_id,
                 started_at=started_at,
-                duration_ms=(self._clock.monotonic() - started) * 1000,
+                duration_ms=round((self._clock.monotonic() - started) * 1000, 1),
                 outcome="failed" if first else "connected",
                 imap=proven.get("imap"),
                 smtp=proven.get("smtp"),

@@ -117,7 +117,7 @@ class StepLog:
                 name=name,
                 outcome=outcome,
                 started_at=started_at,
-                duration_ms=(self._clock.monotonic() - started) * 1000,
+                duration_ms=round((self._clock.monotonic() - started) * 1000, 1),
                 message=clean(self._redactor(note.message))[:_MAX_MESSAGE],
                 diagnosis=finding.diagnosis if finding else None,
                 transcript=tuple(note.transcript),

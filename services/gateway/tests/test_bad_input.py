@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from berth_gateway.tenants import Tenants
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
@@ -185,10 +186,14 @@ async def test_a_mistake_of_ours_tells_nothing(
 
     monkeypatch.setattr(type(harness.gateway.services.vetting), "vet", lambda _self, _servers: broken(None))
     mailbox = {"email": "a@b.test", "first_name": "", "last_name": "", "provider": "gmail", "password": "x"}
-    answer = await project.http.post(path, json=mailbox)
+    with structlog.testing.capture_logs() as logged:
+        answer = await project.http.post(path, json=mailbox)
     assert answer.status_code == 500
     assert envelope in answer.json()
     assert SECRET not in answer.text
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    [failure] = [entry for entry in logged if entry["event"] == "request.failed"]
+    assert (failure["request_id"], failure["error"]) == (answer.json()["request_id"], "RuntimeError")
 
 
 @pytest.mark.parametrize("path", ["/v1/accounts", "/api/v1/imap_auth"])

@@ -129,7 +129,12 @@ def install(app: FastAPI, render: Renderer) -> None:
         found = translated(error)
         if isinstance(found, Unavailable):
             _log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
-        return render(request.url.path, found, request.state.request_id)
+        response = render(request.url.path, found, request.state.request_id)
+        if isinstance(found, InternalError):  # answered outside of RequestIdentity; the server logs the traceback next
+            identity = str(request.state.request_id)
+            _log.error("request.failed", path=request.url.path, error=type(error).__name__, request_id=identity)
+            response.headers["X-Request-Id"] = identity
+        return response
 
     for expected in (GatewayError, RequestValidationError, HTTPException, ConcurrencyConflict, Exception):
         app.add_exception_handler(expected, answer)

@@ -26,6 +26,7 @@ _MAX_CRASHES: Final = 8
 _MAX_PAUSE_S: Final = 300.0
 _MAX_DOUBLINGS: Final = 16
 _RECORD_TRIES: Final = 5
+_STOP_S: Final = 5
 
 _log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -102,22 +103,35 @@ class WorkerPool(Generic[R]):
         pause = _POLL_S[0]
         while True:
             free = self._concurrency - len(self._running)
-            jobs: list[Job] = []
-            try:
-                if free:
-                    async with self._pool.acquire() as connection:
-                        jobs = await self._queue.claim(connection, free)
-                        self._start(jobs)  # here, so that a cancellation finds every claimed job running
-                self.problem = None
-            except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
-                self.problem = f"work: {type(error).__name__}"
-                _log.warning("work.claim_failed", error=str(error))
-            pause = _POLL_S[0] if jobs else min(pause * 2, _POLL_S[1])
+            found = bool(free) and await self._claim_some(free)
+            pause = _POLL_S[0] if found else min(pause * 2, _POLL_S[1])
             self._finished.clear()
             if not free:
                 await self._finished.wait()
             else:
                 await self._clock.sleep(pause)
+
+    async def _claim_some(self, free: int) -> bool:
+        """Claim and start; whether there was anything. A claim is not cancelled half-way: its jobs would have no run."""
+        claiming = asyncio.create_task(self._claim_now(free))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait([claiming], timeout=_STOP_S)
+            claiming.cancel()
+            raise
+
+    async def _claim_now(self, free: int) -> bool:
+        try:
+            async with self._pool.acquire() as connection:
+                jobs = await self._queue.claim(connection, free)
+                self._start(jobs)
+        except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
+            self.problem = f"work: {type(error).__name__}"
+            _log.warning("work.claim_failed", error=str(error) or type(error).__name__)
+            return False
+        self.problem = None
+        return bool(jobs)
 
     def _start(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

@@ -1,7 +1,7 @@
 """Rebuildable projections: each version fills tables in a schema of its own; the views in `public` show the active one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -23,7 +23,9 @@ __all__ = ["ActiveProjection", "Rebuild", "RebuildRunning", "RebuildStopped", "R
 #: Session-level advisory lock, with the hash of the projection's name as its second half.
 _REBUILD_LOCK: Final = 7_205
 _WATCH_S: Final = 1.0
-_CAUGHT_UP_POLL_S: Final = 0.1
+_CAUGHT_UP_POLL_S: Final = 0.05
+#: How long the active version may stand still for the switch.
+_DRAW_LEVEL_S: Final = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -237,52 +239,54 @@ class Rebuild:
             schema=version.schema,
         )
         running = asyncio.create_task(projector.run())
+
+        async def going_on() -> None:
+            if projector.stopped:
+                raise RebuildStopped(projector.problem)
+            if running.done():
+                running.result()
+            await self._clock.sleep(_CAUGHT_UP_POLL_S)
+
         try:
-            while not await self._switched(version):
-                if projector.stopped:
-                    raise RebuildStopped(projector.problem)
-                if running.done():
-                    running.result()
-                await self._clock.sleep(_CAUGHT_UP_POLL_S)
+            ends = await self._bus.end_offsets(self._projection.topics)
+            while not await self._has_reached(self._pool, version, ends):
+                await going_on()
+            while not await self._switch(version):
+                await going_on()
         finally:
             running.cancel()
             await asyncio.wait([running])
         return version.number
 
-    async def _switched(self, version: Version) -> bool:
-        """Make the version the active one if it has caught up, with the topics and with the version before."""
+    async def _switch(self, version: Version) -> bool:
+        """Stop the active version for a moment, let the new one draw level, and put it in its place."""
         try:
-            if not await self._caught_up(version):
-                return False
             async with self._pool.acquire() as connection, connection.transaction():
-                if await self._behind_the_active(connection, version):
-                    return False
+                offsets = await self._hold_the_active(connection, version)
+                async with asyncio.timeout(_DRAW_LEVEL_S):
+                    while not await self._has_reached(connection, version, offsets):
+                        await self._clock.sleep(_CAUGHT_UP_POLL_S)
                 await _activate(connection, version, self._role)
-        except INFRASTRUCTURE_ERRORS as error:  # readers in the way of the views, for example
+        except INFRASTRUCTURE_ERRORS as error:  # not level in time, or readers in the way of the views, for example
             _log.warning("projection.not_switched", error=str(error) or type(error).__name__)
             return False
         return True
 
-    async def _caught_up(self, version: Version) -> bool:
-        ends = await self._bus.end_offsets(self._projection.topics)
-        rows = await self._pool.fetch(
-            "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", version.schema
-        )
-        offsets = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-        return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
-
-    async def _behind_the_active(self, connection: "Connection", version: Version) -> bool:
-        """Whether readers would go back in time; the active version stands still until the transaction ends."""
+    async def _hold_the_active(self, connection: "Connection", version: Version) -> dict[Partition, int]:
+        """Let the active version write no more before the transaction ends; how far it has come."""
         number = await connection.fetchval(
             "SELECT version FROM projection WHERE name = $1 AND state = 'active' FOR UPDATE", version.name
         )
-        behind: bool = await connection.fetchval(
-            """SELECT EXISTS (
-                   SELECT FROM consumer_offset active
-                     LEFT JOIN consumer_offset new
-                            ON new.consumer = $2 AND (new.topic, new.partition) = (active.topic, active.partition)
-                    WHERE active.consumer = $1 AND active.next_offset > coalesce(new.next_offset, 0))""",
-            Version(version.name, number).schema,
-            version.schema,
+        return await self._offsets(connection, Version(version.name, number))
+
+    async def _has_reached(
+        self, connection: "Connection | Pool", version: Version, wanted: Mapping[Partition, int]
+    ) -> bool:
+        offsets = await self._offsets(connection, version)
+        return all(offsets.get(partition, 0) >= offset for partition, offset in wanted.items())
+
+    async def _offsets(self, connection: "Connection | Pool", version: Version) -> dict[Partition, int]:
+        rows = await connection.fetch(
+            "SELECT topic, partition, next_offset FROM consumer_offset WHERE consumer = $1", version.schema
         )
-        return behind
+        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -31,14 +31,13 @@ from berth_gateway.bootstrap import SERVICE, Gateway, compose
 from berth_gateway.settings import GatewaySettings
 from berth_net import Address, HostNotFound
 from berth_testing.gateway_results import audited, verified
-from berth_testing.postgres import PostgresServer
+from berth_testing.postgres import ROLE_MARK, ROLE_PASSWORD, PostgresServer
 from berth_vault import Opener, generate_key
 
 __all__ = ["PLATFORM_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedClock", "account_body", "run_gateway"]
 
 PLATFORM_KEY: Final = "platform-key-of-the-tests"
 _KEYS: Final = generate_key("test")
-_ROLE_PASSWORD: Final = "only-for-tests"  # of a role that all sessions on a server share
 _ALL_SCOPES: Final = ("accounts:read", "accounts:write", "events:read")
 
 
@@ -258,9 +257,10 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
     owner_dsn = server.dsn_of(name)
     await migrate_service(SERVICE, owner_dsn)
     connection = await asyncpg.connect(owner_dsn)
-    await connection.execute(f"ALTER ROLE berth_gateway LOGIN PASSWORD '{_ROLE_PASSWORD}'")
+    await connection.execute(f"ALTER ROLE berth_gateway LOGIN PASSWORD '{ROLE_PASSWORD}'")
+    await connection.execute(f"COMMENT ON ROLE berth_gateway IS '{ROLE_MARK}'")
     await connection.close()
-    dsn = server.dsn_of(name, user="berth_gateway", password=_ROLE_PASSWORD)
+    dsn = server.dsn_of(name, user="berth_gateway", password=ROLE_PASSWORD)
     settings = GatewaySettings.model_validate(
         {
             "database_url": dsn,

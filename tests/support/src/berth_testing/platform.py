@@ -16,6 +16,7 @@ from berth_local.guardian import Guardian
 from berth_local.ports import free_port
 from berth_local.sandbox.description import Sandbox
 from berth_local.services import SERVICES, Secrets, ServiceSpec, environment_of, wait_until_ready
+from berth_testing.postgres import ROLE_MARK, ROLE_PASSWORD
 from berth_testing.tenant import Tenant
 from berth_testing.waiting import eventually
 from berth_vault.keys import generate_key
@@ -25,7 +26,6 @@ __all__ = ["ALLOWED_NETWORK", "Platform", "Surroundings", "run_platform"]
 #: What the services may dial although it is loopback: the mail bed's addresses, 127.0.0.0 to 127.0.0.7.
 ALLOWED_NETWORK: Final = "127.0.0.0/29"
 _LIMITS_WITHIN_S: Final = 30
-_ROLE_PASSWORD: Final = "only-for-tests"  # one for all sessions on a server, because the roles are shared too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ async def run_platform(administrator: str, directory: Path, surroundings: Surrou
         surroundings: what the services talk to.
     """
     databases = await prepare_databases(
-        administrator, f"_{secrets.token_hex(4)}", lambda _: _ROLE_PASSWORD, mark="made by Berth's tests"
+        administrator, f"_{secrets.token_hex(4)}", lambda _: ROLE_PASSWORD, mark=ROLE_MARK
     )
     with (directory / "lock").open("w") as lock:
         guardian = Guardian(lock.fileno())

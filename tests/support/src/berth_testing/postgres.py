@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -22,7 +23,11 @@ import pytest
 from berth_local.postgres import Postgres
 from berth_testing.ran import ran_against
 
-__all__ = ["DatabaseFrom", "Migrate", "PostgresServer"]
+__all__ = ["ROLE_MARK", "ROLE_PASSWORD", "DatabaseFrom", "Migrate", "PostgresServer"]
+
+#: Of the services' roles, which all sessions on a server share, and what their comment says of whose they are.
+ROLE_PASSWORD: Final = "only-for-tests"
+ROLE_MARK: Final = "made by the tests of Berth"
 
 #: Prepares an empty database, given its DSN.
 Migrate = Callable[[str], Awaitable[None]]

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Final
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -24,19 +23,13 @@ from berth_events.runtime.rebuild import ActiveProjection, Rebuild, RebuildRunni
 from berth_testing.clocks import SteppingClock
 from berth_testing.memory_bus import MemoryBus
 from berth_testing.postgres import DatabaseFrom
+from berth_testing.sample_service.parts import SampleProjection
 from berth_testing.streams import ROLE, message, resumed, runtime_tables
 from berth_testing.waiting import eventually, until
 
 
-class Tally:
-    """How many events there were of each account, and how many of all in each group of accounts."""
-
-    name: Final = "tally"
-    topics: Final = (ACCOUNTS,)
-    tables = """
-        CREATE TABLE tally (stream_id uuid PRIMARY KEY, events int NOT NULL);
-        CREATE TABLE tally_total (place int PRIMARY KEY, events int NOT NULL);
-    """
+class Tally(SampleProjection):
+    """The sample's projection, which can be broken."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -44,17 +37,7 @@ class Tally:
     async def apply(self, connection: Connection, envelopes: Sequence[Envelope]) -> None:
         if self.broken:
             raise ValueError("the code is wrong")
-        for envelope in envelopes:
-            stream = envelope.data.aggregate_id
-            await connection.execute(
-                """INSERT INTO tally AS t VALUES ($1, 1)
-                   ON CONFLICT (stream_id) DO UPDATE SET events = t.events + 1""",
-                stream,
-            )
-            await connection.execute(
-                """INSERT INTO tally_total AS t VALUES ($1, 1) ON CONFLICT (place) DO UPDATE SET events = t.events + 1""",
-                stream.int % 3,
-            )
+        await super().apply(connection, envelopes)
 
 
 class Running:

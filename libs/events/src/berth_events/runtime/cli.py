@@ -16,9 +16,9 @@ from berth_events.runtime.buses import NoBus
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
 from berth_events.runtime.logs import configure_logs
-from berth_events.runtime.migrations import MigrationChanged, NotMigrated
+from berth_events.runtime.migrations import MigrationChanged, NotMigrated, require_migrated
 from berth_events.runtime.parking import NothingParked, Parking
-from berth_events.runtime.projector import SequenceGap
+from berth_events.runtime.projection import SequenceGap
 from berth_events.runtime.rebuild import Rebuild, RebuildRunning, RebuildStopped
 from berth_events.runtime.service import Service, migrate_service, serve
 from berth_events.runtime.settings import ServiceSettings
@@ -54,6 +54,9 @@ def run_command_line(service: Service, arguments: Sequence[str] | None = None) -
         _loop_runner(_command(service, settings, options))
     except _EXPLAINED as error:
         print(f"{type(error).__doc__} [{error}]", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"A server cannot be reached. Check DATABASE_URL. [{error}]", file=sys.stderr)
         return 1
     return 0
 
@@ -113,6 +116,7 @@ async def _command(service: Service, settings: ServiceSettings, options: argpars
 async def _parked(service: Service, settings: ServiceSettings, options: argparse.Namespace) -> None:
     parking = Parking(SystemClock())
     async with service.build(settings) as parts, parts.pool.acquire() as connection, connection.transaction():
+        await require_migrated(connection, [service.package])
         if options.action == "list":
             for key in await parking.keys(connection):
                 print(json.dumps(asdict(key), default=str))
@@ -140,6 +144,8 @@ async def _rebuild(service: Service, settings: ServiceSettings, name: str) -> No
     pool = await open_pool(settings.owner_database(), application_name=f"berth-{service.name}-rebuild")
     try:
         async with service.build(settings) as parts:
+            async with pool.acquire() as connection:
+                await require_migrated(connection, [service.package])
             clock = parts.clock
             number = await Rebuild(pool, parts.bus, projection, Parking(clock), clock, service.role).run()
         print(f"{name}: version {number} is active")

@@ -13,7 +13,8 @@ from berth_events.contracts.topics import ACCOUNTS
 from berth_events.runtime.bus import Bus, Consumer, Partition, Record
 from berth_events.runtime.database import Pool
 from berth_events.runtime.parking import NothingParked, ParkedKey, Parking
-from berth_events.runtime.projector import Projector, SequenceGap
+from berth_events.runtime.projection import SequenceGap
+from berth_events.runtime.projector import Projector
 from berth_testing.clocks import NOON, SteppingClock
 from berth_testing.memory_bus import MemoryBus
 from berth_testing.streams import Counted, record, records, resumed

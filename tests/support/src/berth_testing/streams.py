@@ -12,9 +12,22 @@ from berth_events.runtime.migrations import migrate
 from berth_testing.clocks import NOON
 
 if TYPE_CHECKING:
-    from berth_events.runtime.database import Connection
+    from berth_events.runtime.database import Connection, Pool
 
-__all__ = ["ROLE", "Counted", "envelope", "message", "record", "records", "resumed", "runtime_tables", "suspended"]
+__all__ = [
+    "ROLE",
+    "Counted",
+    "counted",
+    "envelope",
+    "key",
+    "message",
+    "parked",
+    "record",
+    "records",
+    "resumed",
+    "runtime_tables",
+    "suspended",
+]
 
 #: What the runtime's tables are granted to.
 ROLE: Final = "berth_runtime"
@@ -108,3 +121,24 @@ class Counted:
             )
             if error := self.raises.get(each.data.aggregate_id):
                 raise error
+
+
+async def counted(pool: "Pool") -> dict[UUID, list[int]]:
+    """The sequences that were applied of each stream."""
+    rows = await pool.fetch("SELECT stream_id, events, sequences FROM counted")
+    assert all(row["events"] == len(row["sequences"]) for row in rows)
+    return {row["stream_id"]: row["sequences"] for row in rows}
+
+
+async def parked(pool: "Pool") -> dict[bytes, tuple[str, list[int]]]:
+    """The parked keys: why, and which offsets wait."""
+    rows = await pool.fetch(
+        """SELECT key, error, array_agg("offset" ORDER BY "offset") AS offsets
+             FROM parked_key JOIN parked_event USING (consumer, topic, key) GROUP BY key, error"""
+    )
+    return {row["key"]: (row["error"], row["offsets"]) for row in rows}
+
+
+def key(stream: UUID) -> bytes:
+    """The key of a stream's records."""
+    return str(stream).encode()

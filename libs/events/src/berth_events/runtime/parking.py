@@ -10,12 +10,11 @@ from uuid import UUID
 from berth_events.contracts import Envelope, Headers, InvalidRecord, from_binary
 from berth_events.runtime import metrics
 from berth_events.runtime.bus import Record
-from berth_events.runtime.projector import SequenceGap, position_of
+from berth_events.runtime.projection import Projection, SequenceGap, position_of
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
-    from berth_events.runtime.projector import Projection
 
 __all__ = ["NothingParked", "ParkedKey", "Parking"]
 

@@ -3,18 +3,18 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from berth_events.contracts import Envelope, InvalidRecord, UnknownEvent, from_binary
+from berth_events.contracts import Envelope, InvalidRecord, UnknownEvent
 from berth_events.runtime import metrics
 from berth_events.runtime.bus import Bus, BusError, Consumer, Partition, Record
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_events.runtime.progress import ProgressWatch, Stuck
+from berth_events.runtime.projection import Projection, Read, SequenceGap, Superseded, TooManyParked, read_record
 from berth_events.runtime.store import ConcurrencyConflict, EventStore
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection, Pool
     from berth_events.runtime.parking import Parking
 
-__all__ = ["Projection", "Projector", "SequenceGap", "Superseded", "TooManyParked", "position_of"]
+__all__ = ["Projector"]
 
 _FETCH: Final = 500
 _FETCH_WAIT_S: Final = 0.5
@@ -42,65 +42,8 @@ _NOT_THEIRS: Final = (*INFRASTRUCTURE_ERRORS, ConcurrencyConflict)
 _log = structlog.get_logger(__name__)
 
 
-class Projection(Protocol):
-    """What becomes of the events. It writes tables, work rows or further events, and never touches the network."""
-
-    @property
-    def name(self) -> str:
-        """The consumer group and the owner of offsets; never changed once it ran."""
-        ...
-
-    @property
-    def topics(self) -> Sequence[str]:
-        """What it reads."""
-        ...
-
-    async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
-        """Apply events of one partition in order, inside the projector's transaction. Unknown types are left alone."""
-        ...
-
-
-class SequenceGap(Exception):
-    """An event of the stream is missing, which cannot be without loss. The consumer stops; compare store and topic."""
-
-
-class TooManyParked(Exception):
-    """Too many events in a row could not be applied. The consumer stops; mend the code, then replay what is parked."""
-
-
-class Superseded(Exception):
-    """A rebuild made another version of the projection active. This consumer ends, the one of that version goes on."""
-
-
 class _CannotApply(Exception):
     """The projection raised what is the records' failure or its own; it is the cause of this."""
-
-
-def position_of(content: Envelope | UnknownEvent) -> tuple[UUID, int]:
-    """The stream of an event, and its place in it."""
-    if isinstance(content, Envelope):
-        return content.data.aggregate_id, content.sequence
-    return content.stream_id, content.sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A record and what it says; `content` is the error when it cannot be read."""
-
-    record: Record
-    content: Envelope | UnknownEvent | InvalidRecord
-
-    @property
-    def stream(self) -> tuple[UUID, int] | None:
-        """Stream id and sequence, when they could be read."""
-        return None if isinstance(self.content, InvalidRecord) else position_of(self.content)
-
-
-def _read(record: Record) -> Read:
-    try:
-        return Read(record, from_binary(record.headers, record.value))
-    except InvalidRecord as error:
-        return Read(record, error)
 
 
 class Projector:
@@ -220,7 +163,7 @@ class Projector:
 
     async def apply_records(self, consumer: Consumer, partition: Partition, records: Sequence[Record]) -> None:
         """Apply one partition's batch: as a whole if possible, else one by one, parking what cannot be applied."""
-        reads = [_read(record) for record in records]
+        reads = [read_record(record) for record in records]
         try:
             await self._transact(consumer, partition, reads)
         except _CannotApply as error:

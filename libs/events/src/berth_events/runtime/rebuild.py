@@ -10,7 +10,8 @@ import structlog
 from berth_events.runtime.bus import Partition
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_events.runtime.migrations import NotMigrated, grant
-from berth_events.runtime.projector import Projection, Projector
+from berth_events.runtime.projection import Projection
+from berth_events.runtime.projector import Projector
 
 if TYPE_CHECKING:
     from berth_events.runtime.bus import Bus

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Pool
-    from berth_events.runtime.projector import Projection
+    from berth_events.runtime.projection import Projection
     from berth_events.runtime.rebuild import RebuildableProjection
     from berth_events.runtime.settings import ServiceSettings
     from berth_events.runtime.worker_pool import WorkerPool

@@ -21,7 +21,6 @@ from berth_gateway.accounts.probes import Probes
 from berth_gateway.accounts.repository import AccountRepository
 from berth_gateway.accounts.servers import ServerVetting
 from berth_gateway.api.app import make_app
-from berth_gateway.api.authentication import PlatformKey
 from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
@@ -32,7 +31,7 @@ from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import Views
 from berth_gateway.seats import SeatLedger
 from berth_gateway.settings import GatewaySettings
-from berth_gateway.tenants import Tenants
+from berth_gateway.tenants import PlatformKey, Tenants
 from berth_gateway.waiting import Waiting
 from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Sealer, VaultWriter

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection, Pool
 
-__all__ = ["ApiKey", "Caller", "NewKey", "Organization", "Project", "Scope", "Tenants"]
+__all__ = ["ApiKey", "Caller", "NewKey", "Organization", "PlatformKey", "Project", "Scope", "Tenants"]
 
 Scope = Literal["accounts:read", "accounts:write", "events:read"]
 
@@ -24,6 +24,21 @@ _PREFIX_BYTES: Final = 5
 _SECRET_BYTES: Final = 32
 #: How exact `last_used_at` is; each key is written at most this often.
 _USE_EVERY: Final = timedelta(minutes=1)
+
+
+class PlatformKey:
+    """The operator's key, which makes organizations, projects and keys, and nothing else.
+
+    Args:
+        secret: from the environment.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._digest = digest(secret)
+
+    def matches(self, presented: str) -> bool:
+        """Whether it is the one, in constant time."""
+        return hmac.compare_digest(self._digest, digest(presented))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

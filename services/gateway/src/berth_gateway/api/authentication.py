@@ -1,6 +1,5 @@
 """Who sends a request: the platform's operator, or a project by one of its keys."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -11,30 +10,15 @@ from starlette.requests import Request
 
 from berth_gateway.api.services import Provided
 from berth_gateway.errors import MissingKey, MissingScope, WrongKey
-from berth_gateway.tenants import Caller, Scope, digest
+from berth_gateway.tenants import Caller, Scope
 
-__all__ = ["PlatformKey", "Reads", "ReadsEvents", "Writes", "as_platform", "caller_of", "presented_key"]
+__all__ = ["Reads", "ReadsEvents", "Writes", "as_platform", "caller_of", "presented_key"]
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY")
 _header = APIKeyHeader(name="X-Api-Key", auto_error=False, scheme_name="apiKey", description="X-Api-Key: KEY")
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 Header = Annotated[str | None, Security(_header)]
-
-
-class PlatformKey:
-    """The operator's key, which makes organizations, projects and keys, and nothing else.
-
-    Args:
-        secret: from the environment.
-    """
-
-    def __init__(self, secret: str) -> None:
-        self._digest = digest(secret)
-
-    def matches(self, presented: str) -> bool:
-        """Whether it is the one, in constant time."""
-        return hmac.compare_digest(self._digest, digest(presented))
 
 
 def presented_key(request: Request) -> str:

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from berth_gateway.accounts.commands import Accounts
     from berth_gateway.accounts.repository import AccountRepository
     from berth_gateway.accounts.servers import ServerVetting
-    from berth_gateway.api.authentication import PlatformKey
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
     from berth_gateway.feed import FeedReader, FeedTail
-    from berth_gateway.tenants import Tenants
+    from berth_gateway.tenants import PlatformKey, Tenants
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
 

@@ -25,7 +25,9 @@ class ServiceSettings(BaseSettings):
     http_port: int = Field(default=8080, ge=0, le=65535)
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     pool_size: int = Field(default=10, ge=2, description="connections to Postgres at most, besides the relay's")
-    drain_seconds: float = Field(default=20, ge=0, description="how long a shutdown waits for work in flight")
+    drain_seconds: float = Field(
+        default=35, ge=0, description="how long a shutdown waits for work in flight; a verification takes 30 s at most"
+    )
     lease_seconds: float = Field(
         default=30, gt=0, description="after this time without a sign of life work is given away"
     )

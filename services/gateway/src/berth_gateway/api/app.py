@@ -4,6 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
 from berth_gateway.api import accounts, events, examples, openapi, organizations, problems
@@ -26,7 +27,7 @@ what to mend. Every answer carries `X-Request-Id`.
 
 def make_app(services: Services) -> FastAPI:
     """The application, without the routes that the runtime adds for probes and metrics."""
-    app = FastAPI(
+    app = FastAPIOffline(  # whose pages load nothing from elsewhere
         title="Berth",
         version="1",
         description=_DESCRIPTION,

@@ -1,6 +1,7 @@
 """Events of account streams for tests of the runtime: as models, as envelopes, as records, and a projection that counts them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4, uuid5
 
@@ -55,21 +56,21 @@ def suspended(stream_id: UUID, reason: str) -> AccountSuspended:
     return AccountSuspended(account_id=stream_id, organization_id=stream_id, project_id=stream_id, reason=reason)
 
 
-def envelope(event: Event, sequence: int) -> Envelope:
+def envelope(event: Event, sequence: int, time: datetime = NOON) -> Envelope:
     """The event as it was committed."""
     return Envelope(
         event_id=uuid5(event.aggregate_id, str(sequence)),
         source="/berth/gateway",
         sequence=sequence,
-        time=NOON,
+        time=time,
         data=event,
         correlation_id=uuid4(),
     )
 
 
-def message(event: Event, sequence: int) -> Message:
+def message(event: Event, sequence: int, time: datetime = NOON) -> Message:
     """The event as it is published."""
-    made = envelope(event, sequence)
+    made = envelope(event, sequence, time)
     headers, value = to_binary(made)
     return Message(topic=made.topic, key=made.key, value=value, headers=headers)
 

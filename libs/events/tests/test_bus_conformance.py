@@ -12,13 +12,18 @@ from berth_events.runtime.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, 
 from berth_events.runtime.kafka_bus import KafkaBus
 from berth_events.runtime.postgres_bus import PostgresBus, partition_of
 from berth_testing.bus import Journal, Member, Promises, Starts, Transport, eventually, fetched, messages, read_all
+from berth_testing.memory_bus import MemoryBus
 
+MEMORY = Promises(session_timeout=0.2, cooperative=True)
 POSTGRES = Promises(session_timeout=1.5, cooperative=True)
 KAFKA = Promises(session_timeout=6, cooperative=False)
 
 
-@pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(params=["memory", "postgres", pytest.param("kafka", marks=pytest.mark.kafka)])
 def transport(request: pytest.FixtureRequest) -> Transport:
+    if request.param == "memory":
+        shared = MemoryBus(session_timeout=MEMORY.session_timeout)
+        return Transport("memory", MEMORY, lambda: shared)
     if request.param == "postgres":
         dsn = request.getfixturevalue("database")
         return Transport("postgres", POSTGRES, lambda: PostgresBus(dsn, session_timeout=POSTGRES.session_timeout))

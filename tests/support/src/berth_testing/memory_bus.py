@@ -1,7 +1,6 @@
 """A bus in memory, for tests that want to see and to decide everything. It promises what `berth_events.runtime.bus` says."""
 
 import asyncio
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from berth_events.runtime.bus import (
     Record,
     refuse_too_large,
 )
+from berth_events.runtime.postgres_bus import partition_of
 
 __all__ = ["MemoryBus", "MemoryConsumer", "MemoryProducer"]
 
@@ -21,13 +21,17 @@ __all__ = ["MemoryBus", "MemoryConsumer", "MemoryProducer"]
 class MemoryBus:
     """Topics and groups of one process.
 
+    Args:
+        session_timeout: seconds after which the group gives up a member that was abandoned.
+
     Attributes:
         records: everything that was published.
         away: while it is true, every call fails.
         producers: how many were made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, session_timeout: float = 0.1) -> None:
+        self.session_timeout = session_timeout
         self.records: dict[Partition, list[Record]] = {}
         self.away = False
         self.producers = 0
@@ -80,7 +84,7 @@ class MemoryBus:
         count = sum(partition.topic == topic for partition in self.records)
         if not count:
             raise BusError(f"there is no topic {topic}")
-        return Partition(topic, zlib.crc32(key) % count)
+        return Partition(topic, partition_of(key, count))
 
     def store(self, message: Message) -> Record:
         """Append a record, and wake who waits for one."""
@@ -215,11 +219,18 @@ class MemoryConsumer:
                 self._group.members.remove(self)
             self._bus.wake()
 
+    async def abandon(self) -> None:
+        """Release the consumer as a crash would: the group learns of it when the session is over."""
+        self._closed = True
+        asyncio.get_running_loop().call_later(self._bus.session_timeout, self.lose)
+
     def lose(self) -> None:
         """Be given up by the group without learning of it, as a member is whose machine stood still for too long."""
-        self._group.members.remove(self)
+        if self in self._group.members:
+            self._group.members.remove(self)
         for partition in self.assignment:
-            del self._group.owners[partition]
+            if self._group.owners.get(partition) is self:
+                del self._group.owners[partition]
         self._bus.wake()
 
     async def _rebalance(self) -> None:

@@ -5,11 +5,12 @@ import time
 from uuid import uuid4
 
 from benchmarks.figures import Figure
+from berth_connector.bootstrap import HOST_MEMORY_S
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.probe import Login, Prober, client_context
 from berth_events.contracts import MailServer
 from berth_events.runtime.clock import SystemClock
-from berth_net import DnsResolver, HostGuard, Policy
+from berth_net import DnsResolver, HostGuard, Policy, RememberingResolver
 from berth_testing.mail_bed import MailBed
 from berth_testing.mail_users import bulk_user
 from berth_testing.nsd import NameServer
@@ -24,7 +25,7 @@ _IN_FLIGHT = 20
 async def measure_verifying(bed: MailBed, nsd: NameServer) -> list[Figure]:
     """Verify mailboxes, some at a time."""
     policy = Policy.parse(ALLOWED_NETWORK, ",".join(str(port) for port in bed.ports.values()))
-    guard = HostGuard(DnsResolver([nsd.endpoint]), policy)
+    guard = HostGuard(RememberingResolver(DnsResolver([nsd.endpoint]), seconds=HOST_MEMORY_S), policy)
     clock = SystemClock()
     table = DiagnosisTable.load()
     prober = Prober(guard, client_context(bed.ca_file), table, clock, local_hostname="bench.example")

@@ -25,7 +25,7 @@ class _Known:
 class RememberingResolver:
     """Asks about a host once at a time, and remembers the addresses. Failures are not remembered.
 
-    It is for checks at the door. Whoever connects asks anew, because an answer may have changed since.
+    What it answers is vetted anew each time: an answer that changed meanwhile is seen late, but never dialled unvetted.
 
     Args:
         resolver: is asked, with a deadline of its own.

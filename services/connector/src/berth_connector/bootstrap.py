@@ -24,7 +24,7 @@ from berth_events.runtime.service import Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 from berth_events.runtime.worker_pool import WorkerPool
-from berth_net import DnsResolver, HostGuard
+from berth_net import DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Opener, VaultReader
 
 __all__ = ["SERVICE", "build", "make_prober"]
@@ -33,6 +33,8 @@ __all__ = ["SERVICE", "build", "make_prober"]
 CONCURRENCY: Final = 200
 #: Verifications at once of one mail service or host, over all replicas. `work_destination` holds exceptions.
 CONCURRENCY_PER_DESTINATION: Final = 20
+#: A bulk import dials one host again and again: seconds for which it is not looked up anew.
+HOST_MEMORY_S: Final = 5
 #: Only for reading credentials, which takes a millisecond.
 _VAULT_POOL: Final = 4
 
@@ -40,7 +42,9 @@ _VAULT_POOL: Final = 4
 def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
     """A prober by the settings."""
     return Prober(
-        HostGuard(DnsResolver(settings.berth_dns_servers), settings.policy()),
+        HostGuard(
+            RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=HOST_MEMORY_S), settings.policy()
+        ),
         client_context(settings.berth_extra_ca_file),
         DiagnosisTable.load(),
         clock,

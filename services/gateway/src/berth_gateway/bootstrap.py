@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVICE", "Gateway", "build", "compose"]
 
-#: How long the door remembers where a host is; the connector, which dials, asks anew.
+#: How long the door remembers where a host is. The connector, which dials, asks for itself.
 _HOST_MEMORY_S: Final = 30
 
 

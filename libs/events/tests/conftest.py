@@ -10,6 +10,19 @@ from berth_events.runtime.store import EventStore
 from berth_testing.postgres import PostgresServer
 from berth_testing.streams import runtime_tables
 
+_TABLES = (
+    "event",
+    "outbox",
+    "consumer_offset",
+    "consumer_sequence",
+    "parked_event",
+    "parked_key",
+    "projection",
+    "work",
+    "work_destination",
+    "counted",
+)
+
 
 @pytest.fixture(scope="session")
 async def runtime_database(postgres_server: PostgresServer) -> AsyncIterator[str]:
@@ -24,13 +37,11 @@ async def dsn(runtime_database: str) -> str:
     try:
         # whoever a test left behind: a lock of theirs is none of the next test's
         await connection.execute(
-            """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
         )
-        await connection.execute(
-            """TRUNCATE event, outbox, consumer_offset, consumer_sequence, parked_key, parked_event, projection, work,
-                        work_destination, counted"""
-        )
+        for table in _TABLES:  # quicker than TRUNCATE as long as there are few rows
+            await connection.execute(f"DELETE FROM {table}")
     finally:
         await connection.close()
     return runtime_database

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
@@ -15,7 +14,8 @@ from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import connect
 from berth_events.runtime.parking import Parking
 from berth_events.runtime.postgres_bus import PostgresBus
-from berth_testing.postgres import PostgresServer
+from berth_events.runtime.service import migrate_service
+from berth_testing.postgres import DatabaseFrom
 from berth_testing.sample_service import SERVICE
 from berth_testing.streams import message, record, resumed
 
@@ -54,26 +54,29 @@ class Operator:
 
 
 @pytest.fixture
-async def operator(
-    postgres_server: PostgresServer,
-    database: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> AsyncIterator[Operator]:
-    bus = await postgres_server.create_database()
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.setenv("BUS_URL", postgres_server.dsn_of(bus))
-    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
-    monkeypatch.setattr(cli, "configure_logs", lambda *_: None)
-    yield Operator(database, capsys)
-    await postgres_server.drop_database(bus)
+def operator(database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Operator:
+    """At an empty database; the bus is in the same one."""
+    return at(database, monkeypatch, capsys)
 
 
 @pytest.fixture
-async def migrated(operator: Operator) -> Operator:
-    status, _, err = await operator.run("migrate")
-    assert (status, err) == (0, "")
-    return operator
+async def migrated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], database_from: DatabaseFrom
+) -> Operator:
+    """At a migrated database."""
+    return at(await database_from("sample", migrate_sample), monkeypatch, capsys)
+
+
+async def migrate_sample(dsn: str) -> None:
+    await migrate_service(SERVICE, dsn)
+
+
+def at(dsn: str, monkeypatch: pytest.MonkeyPatch, terminal: pytest.CaptureFixture[str]) -> Operator:
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv("BUS_URL", dsn)
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    monkeypatch.setattr(cli, "configure_logs", lambda *_: None)
+    return Operator(dsn, terminal)
 
 
 async def test_migrate_says_what_it_applied_and_has_nothing_to_do_the_next_time(operator: Operator) -> None:

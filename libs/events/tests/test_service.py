@@ -15,7 +15,7 @@ import pytest
 
 from berth_events.runtime.service import migrate_service
 from berth_local.ports import free_port
-from berth_testing.postgres import PostgresServer
+from berth_testing.postgres import DatabaseFrom, PostgresServer
 from berth_testing.processes import run_module
 from berth_testing.sample_service import SERVICE
 from berth_testing.waiting import eventually
@@ -74,20 +74,13 @@ async def end_of(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def surroundings(postgres_server: PostgresServer, database: str) -> AsyncIterator[Surroundings]:
-    bus = await postgres_server.create_database()
-    await migrate_service(SERVICE, database)
-    yield Surroundings(
-        database,
-        {
-            "DATABASE_URL": database,
-            "BUS_URL": postgres_server.dsn_of(bus),
-            "KAFKA_BOOTSTRAP": "",
-            "HTTP_PORT": str(free_port()),
-            "DRAIN_SECONDS": "2",
-        },
-    )
-    await postgres_server.drop_database(bus)
+async def surroundings(database_from: DatabaseFrom) -> Surroundings:
+    async def migrated(dsn: str) -> None:
+        await migrate_service(SERVICE, dsn)
+
+    dsn = await database_from("sample", migrated)
+    environment = {"DATABASE_URL": dsn, "BUS_URL": dsn, "KAFKA_BOOTSTRAP": "", "HTTP_PORT": str(free_port())}
+    return Surroundings(dsn, environment | {"DRAIN_SECONDS": "2"})
 
 
 async def test_sigterm_ends_requests_then_work_then_the_consumers_and_loses_nothing(surroundings: Surroundings) -> None:

@@ -7,22 +7,48 @@ import pytest
 from berth_billing.bootstrap import SERVICE
 from berth_billing.subscriptions import Subscriptions
 from berth_events.contracts.topics import TOPICS
-from berth_events.runtime.database import Connection, Pool, open_pool
+from berth_events.runtime.database import Connection, Pool, connect, open_pool
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_testing.clocks import SteppingClock
 from berth_testing.memory_bus import MemoryBus
-from berth_testing.postgres import DatabaseFrom
+from berth_testing.postgres import PostgresServer
+
+_TABLES = (
+    "seats_v1.seat",
+    "subscription",
+    "limit_watch",
+    "closed_day",
+    "event",
+    "outbox",
+    "consumer_offset",
+    "consumer_sequence",
+    "parked_event",
+    "parked_key",
+)
 
 
 async def migrated(dsn: str) -> None:
     await migrate_service(SERVICE, dsn)
 
 
+@pytest.fixture(scope="session")
+async def billing_database(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    name = await postgres_server.create_database(await postgres_server.migrated("billing", migrated))
+    yield postgres_server.dsn_of(name)
+    await postgres_server.drop_database(name)
+
+
 @pytest.fixture
-async def dsn(database_from: DatabaseFrom) -> str:
-    """For the owner."""
-    return await database_from("billing", migrated)
+async def dsn(billing_database: str) -> str:
+    """For the owner; the tables are empty."""
+    connection = await connect(billing_database, application_name="empty")
+    try:
+        for table in _TABLES:
+            await connection.execute(f"DELETE FROM {table}")
+    finally:
+        await connection.close()
+    return billing_database
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from berth_billing import repository
+from berth_billing.bootstrap import SERVICE
 from berth_billing.projections import SeatsProjection
 from berth_events.contracts import Envelope, SeatCount
 from berth_events.contracts.topics import ACCOUNTS
@@ -17,8 +18,10 @@ from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import Connection, Pool, open_pool
 from berth_events.runtime.parking import Parking
 from berth_events.runtime.rebuild import ActiveProjection, Rebuild
+from berth_events.runtime.service import migrate_service
 from berth_testing.clocks import NOON
 from berth_testing.memory_bus import MemoryBus
+from berth_testing.postgres import DatabaseFrom
 from berth_testing.seats import Seat, peak_of, used_of
 from berth_testing.streams import message
 from berth_testing.waiting import eventually
@@ -120,7 +123,19 @@ async def test_a_removal_that_seems_earlier_than_the_request_takes_no_time(conne
     assert await peaks(connection, seat(1, NOON, NOON - timedelta(seconds=1))) == [0, 0, 0, 0]
 
 
-async def test_two_replicas_and_a_rebuild_come_to_the_same_count(pool: Pool, dsn: str, bus: MemoryBus) -> None:
+async def test_two_replicas_and_a_rebuild_come_to_the_same_count(database_from: DatabaseFrom, bus: MemoryBus) -> None:
+    async def migrated(dsn: str) -> None:
+        await migrate_service(SERVICE, dsn)
+
+    dsn = await database_from("billing", migrated)
+    async with (
+        await open_pool(dsn, application_name="owner") as owner,
+        await open_pool(f"{dsn}?role={SERVICE.role}", application_name="service") as pool,
+    ):
+        await come_to_the_same_count(owner, pool, bus)
+
+
+async def come_to_the_same_count(owner: Pool, pool: Pool, bus: MemoryBus) -> None:
     rng = random.Random(5)
     moments = [NOON + timedelta(hours=hours) for hours in range(60)]
     seats = []
@@ -161,11 +176,7 @@ async def test_two_replicas_and_a_rebuild_come_to_the_same_count(pool: Pool, dsn
     try:
         await eventually(everything, bool, within=15, pause=0.02)
         assert await counted() == expected
-        owner = await open_pool(dsn, application_name="owner")
-        try:
-            await Rebuild(owner, bus, SeatsProjection(), Parking(clock), clock, "berth_billing").run()
-        finally:
-            await owner.close()
+        await Rebuild(owner, bus, SeatsProjection(), Parking(clock), clock, SERVICE.role).run()
         assert await counted() == expected
     finally:
         for task in tasks:

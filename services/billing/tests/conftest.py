@@ -15,7 +15,7 @@ from berth_testing.memory_bus import MemoryBus
 from berth_testing.postgres import PostgresServer
 
 _TABLES = (
-    "seats_v1.seat",
+    "billing_seats_v1.seat",
     "subscription",
     "limit_watch",
     "closed_day",

@@ -99,7 +99,7 @@ async def test_seats_are_counted_by_kind_beside_the_limits(http: httpx.AsyncClie
 
     await http.put(f"/internal/subscriptions/{organization}", json=BODY)
     async with connection.transaction():
-        await connection.execute("SET LOCAL search_path = seats_v1, public")
+        await connection.execute("SET LOCAL search_path = billing_seats_v1, public")
         for each in (seat(), seat(), seat(freed=now), seat(kind="spam_check")):
             await SeatsProjection().apply(connection, each.history())
     answer = (await http.get(path)).json()

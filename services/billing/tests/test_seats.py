@@ -67,7 +67,7 @@ def mixed(seats: Iterable[Seat], rng: random.Random) -> list[Envelope]:
 
 async def fold(connection: Connection, events: Sequence[Envelope], rng: random.Random) -> None:
     """Apply the events in batches of any size."""
-    await connection.execute("SET LOCAL search_path = seats_v1, public")
+    await connection.execute("SET LOCAL search_path = billing_seats_v1, public")
     while events:
         size = rng.randint(1, len(events))
         await SeatsProjection().apply(connection, events[:size])

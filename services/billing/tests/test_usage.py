@@ -45,7 +45,7 @@ class Days:
     async def take(self, organization: UUID, taken: datetime = NOON, freed: datetime | None = None) -> None:
         seat = Seat(account_id=uuid4(), organization_id=organization, taken=taken, freed=freed)
         async with self.pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL search_path = seats_v1, public")
+            await connection.execute("SET LOCAL search_path = billing_seats_v1, public")
             await SeatsProjection().apply(connection, seat.history())
 
     async def closed(self, organization: UUID) -> list[tuple[date, int]]:
@@ -115,7 +115,7 @@ async def test_nothing_is_closed_before_the_events_that_are_published_are_counte
     assert await days.closer.close_due() == 0
     assert days.clock.slept == [1] * 30
     await days.pool.execute(
-        "INSERT INTO consumer_offset VALUES ('seats_v1', $1, $2, 1)", ACCOUNTS, record.partition.number
+        "INSERT INTO consumer_offset VALUES ('billing_seats_v1', $1, $2, 1)", ACCOUNTS, record.partition.number
     )
     assert await days.closer.close_due() == 1
 
@@ -124,10 +124,10 @@ async def test_nothing_is_closed_while_an_event_of_the_seats_is_parked(days: Day
     acme = uuid4()
     await days.take(acme)
     days.set(early(1, 10))
-    for consumer in ("seats_v1", "seat-limits"):
+    for consumer in ("billing_seats_v1", "billing-seat-limits"):
         await days.pool.execute("INSERT INTO parked_key VALUES ($1, $2, 'k', 'ValueError', now())", consumer, ACCOUNTS)
     assert await days.closer.close_due() == 0
-    await days.pool.execute("DELETE FROM parked_key WHERE consumer = 'seats_v1'")
+    await days.pool.execute("DELETE FROM parked_key WHERE consumer = 'billing_seats_v1'")
     assert await days.closer.close_due() == 1
 
 

@@ -18,7 +18,7 @@ __all__ = ["SeatLimits"]
 class SeatLimits:
     """A consumer with an offset of its own, so that rebuilding the seats says nothing twice."""
 
-    name: Final = "seat-limits"
+    name: Final = "billing-seat-limits"
     topics: Final = (ACCOUNTS,)
 
     def __init__(self, store: EventStore) -> None:

@@ -16,7 +16,7 @@ __all__ = ["SeatsProjection"]
 class SeatsProjection:
     """Folds AccountRequested and AccountRemoved into seats."""
 
-    name: Final = "seats"
+    name: Final = "billing_seats"
     topics: Final = (ACCOUNTS,)
 
     @property

@@ -180,7 +180,9 @@ async def peak(connection: "Connection", organization_id: UUID, day: date) -> Se
 async def everything_counted(connection: "Connection", ends: Mapping[Partition, int]) -> bool:
     """Whether the active seats projection has applied all records before `ends`, and none of them is parked."""
     counted: bool = await connection.fetchval(
-        """WITH active AS (SELECT name || '_v' || version AS consumer FROM projection WHERE name = 'seats' AND state = 'active')
+        """WITH active AS (
+               SELECT name || '_v' || version AS consumer FROM projection
+                WHERE name = 'billing_seats' AND state = 'active')
            SELECT NOT EXISTS (SELECT FROM parked_key JOIN active USING (consumer))
               AND NOT EXISTS (
                   SELECT FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e (topic, partition, next_offset)

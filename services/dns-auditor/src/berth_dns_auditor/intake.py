@@ -26,7 +26,7 @@ FRESH: Final = timedelta(hours=1)
 class Intake:
     """Turns AccountRequested and dry runs into work, and keeps count of who needs a domain."""
 
-    name: Final = "domain-intake"
+    name: Final = "dns-auditor-intake"
     topics: Final = (ACCOUNTS,)
 
     def __init__(self, queue: "WorkQueue", clock: "Clock") -> None:

@@ -1,4 +1,5 @@
-"""Apache Kafka for the session: KAFKA_BOOTSTRAP when it is given, else one node started by the launcher of the local stack.
+"""Apache Kafka for the session: KAFKA_BOOTSTRAP when it is given; with BERTH_TEST_PROVIDER=testcontainers a container; else one
+node started by the launcher of the local stack.
 
 Each test takes topics and groups of its own names; nobody deletes topics. A test that kills a node asks for a cluster of its own.
 """
@@ -8,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +36,26 @@ class KafkaServer:
     bootstrap: str
 
 
+@contextmanager
+def container() -> Iterator[str]:
+    """The bootstrap of one node in a container, for machines with Docker or Podman."""
+    from testcontainers.community.kafka import KafkaContainer  # noqa: PLC0415 - imported only where it is asked for
+
+    with KafkaContainer().with_kraft() as server:
+        yield server.get_bootstrap_server()
+
+
 @pytest.fixture(scope="session")
 async def kafka(pytestconfig: pytest.Config) -> AsyncIterator[KafkaServer]:
     """The session's Kafka."""
     if bootstrap := os.environ.get("KAFKA_BOOTSTRAP"):
         ran_against(pytestconfig, f"Apache Kafka at {bootstrap} (KAFKA_BOOTSTRAP)")
         yield KafkaServer(bootstrap)
+        return
+    if os.environ.get("BERTH_TEST_PROVIDER") == "testcontainers":
+        with container() as bootstrap:
+            ran_against(pytestconfig, "Kafka in a container (testcontainers)")
+            yield KafkaServer(bootstrap)
         return
     directory = Path(tempfile.mkdtemp(prefix="berth-kafka-"))
     cluster = Cluster(directory, port=free_port())

@@ -1,17 +1,9 @@
 """The gateway's database, and what its role may do."""
 
-from importlib.resources import files
-
 import asyncpg
 import pytest
 
 from berth_testing.gateway_harness import GatewayHarness
-from berth_vault import schema_sql
-
-
-def test_the_vaults_tables_are_the_vaults() -> None:
-    migration = files("berth_gateway").joinpath("migrations/0002_vault.sql").read_text(encoding="utf-8")
-    assert migration == schema_sql()
 
 
 @pytest.mark.parametrize(

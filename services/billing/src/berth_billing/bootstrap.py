@@ -50,7 +50,7 @@ async def build(settings: BillingSettings) -> AsyncIterator[Parts]:
 
 SERVICE = Service(
     name="billing",
-    package="berth_billing",
+    packages=["berth_billing"],
     settings=BillingSettings,
     build=build,
     rebuildable=[SeatsProjection()],

@@ -91,4 +91,4 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
         )
 
 
-SERVICE = Service(name="connector", package="berth_connector", settings=ConnectorSettings, build=build)
+SERVICE = Service(name="connector", packages=["berth_connector"], settings=ConnectorSettings, build=build)

@@ -66,4 +66,4 @@ async def build(settings: AuditorSettings) -> AsyncIterator[Parts]:
         )
 
 
-SERVICE = Service(name="dns-auditor", package="berth_dns_auditor", settings=AuditorSettings, build=build)
+SERVICE = Service(name="dns-auditor", packages=["berth_dns_auditor"], settings=AuditorSettings, build=build)

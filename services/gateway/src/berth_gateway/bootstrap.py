@@ -134,7 +134,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
 
 SERVICE = Service(
     name="gateway",
-    package="berth_gateway",
+    packages=["berth_vault", "berth_gateway"],
     settings=GatewaySettings,
     build=build,
     rebuildable=[Views()],

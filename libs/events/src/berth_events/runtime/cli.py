@@ -116,7 +116,7 @@ async def _command(service: Service, settings: ServiceSettings, options: argpars
 async def _parked(service: Service, settings: ServiceSettings, options: argparse.Namespace) -> None:
     parking = Parking(SystemClock())
     async with service.build(settings) as parts, parts.pool.acquire() as connection, connection.transaction():
-        await require_migrated(connection, [service.package])
+        await require_migrated(connection, service.packages)
         if options.action == "list":
             for key in await parking.keys(connection):
                 print(json.dumps(asdict(key), default=str))
@@ -145,7 +145,7 @@ async def _rebuild(service: Service, settings: ServiceSettings, name: str) -> No
     try:
         async with service.build(settings) as parts:
             async with pool.acquire() as connection:
-                await require_migrated(connection, [service.package])
+                await require_migrated(connection, service.packages)
             clock = parts.clock
             number = await Rebuild(pool, parts.bus, projection, Parking(clock), clock, service.role).run()
         print(f"{name}: version {number} is active")

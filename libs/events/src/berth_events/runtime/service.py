@@ -82,14 +82,14 @@ class Service:
 
     Attributes:
         name: `gateway`; its database role is `berth_` and the name.
-        package: holds `migrations/`.
+        packages: hold `migrations/` each, applied in this order.
         settings: reads the environment.
         build: the composition root.
         rebuildable: projections with tables of their own.
     """
 
     name: str
-    package: str
+    packages: Sequence[str]
     settings: "type[ServiceSettings]"
     build: Build
     rebuildable: "Sequence[RebuildableProjection]" = field(default=())
@@ -111,7 +111,7 @@ async def migrate_service(service: Service, dsn: str) -> list[str]:
     """
     connection = await connect(dsn, application_name=f"berth-{service.name}-migrate")
     try:
-        applied = await migrate(connection, [service.package], role=service.role)
+        applied = await migrate(connection, service.packages, role=service.role)
         await install(connection, service.rebuildable, role=service.role)
     finally:
         await connection.close()
@@ -142,7 +142,7 @@ async def serve(service: Service, settings: "ServiceSettings") -> None:
         loop.add_signal_handler(number, stop.set)
     async with service.build(settings) as parts:
         async with parts.pool.acquire() as connection:
-            await require_migrated(connection, [service.package])
+            await require_migrated(connection, service.packages)
         await _create_topics(parts.bus)
         stopping = _Stopping()
         problems = [lambda part=part: part.problem for part in (*parts.running, *parts.workers)]

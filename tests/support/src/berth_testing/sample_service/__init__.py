@@ -57,7 +57,7 @@ async def build(settings: SampleSettings) -> AsyncIterator[Parts]:
 
 SERVICE = Service(
     name="sample",
-    package="berth_testing.sample_service",
+    packages=["berth_testing.sample_service"],
     settings=SampleSettings,
     build=build,
     rebuildable=[SampleProjection()],

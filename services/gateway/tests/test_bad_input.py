@@ -210,3 +210,10 @@ async def test_a_database_that_is_away(
     answer = await harness.http.post(path, json={}, headers={"X-Api-Key": "berth_abcdefgh_x"})
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_an_empty_password_is_called_empty(project: Project) -> None:
+    answer = await project.http.post("/v1/accounts", json=account_body(password=""))
+    assert answer.json()["errors"] == [
+        {"field": "password", "detail": "The value is empty.", "remedy": "Send a value that is not empty."}
+    ]

@@ -31,14 +31,16 @@ MEDIA_TYPE: Final = "application/problem+json"
 #: Makes the answer to an error from the path of the request, the error, and the request's id.
 Renderer: TypeAlias = Callable[[str, GatewayError, UUID], Response]
 
+#: No minimum of the API is above one.
+_EMPTY: Final = ("The value is empty.", "Send a value that is not empty.")
 #: pydantic's error type -> what is wrong and how to mend it; `{}` takes values of the error's context.
 _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "missing": ("The field is missing.", "Add it."),
     "extra_forbidden": ("There is no such field.", "Remove it, or check its spelling."),
     "string_type": ("The value is not a string.", "Send a JSON string."),
-    "string_too_short": ("The value is empty or too short.", "Send at least {min_length} characters."),
+    "string_too_short": _EMPTY,
     "string_too_long": ("The value is too long.", "Send at most {max_length} characters."),
-    "too_short": ("The value is empty or too short.", "Send at least {min_length} characters or items."),
+    "too_short": _EMPTY,
     "too_long": ("The value is too long.", "Send at most {max_length} characters or items."),
     "literal_error": ("The value is not one of those that are known.", "Send {expected}."),
     "greater_than_equal": ("The number is too small.", "Send {ge} or more."),

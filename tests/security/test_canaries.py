@@ -59,7 +59,7 @@ def remember_what_others_made(canaries: Canaries, platform: Platform, tenant: Te
     canaries.add("right password, first half", password[:16])
     canaries.add("right password, second half", password[-16:])
     canaries.add("API key", tenant.key)
-    canaries.add("platform key", platform.secrets.platform_key)
+    canaries.add("operator key", platform.secrets.operator_key)
     canaries.add("internal token", platform.secrets.internal_token)
     canaries.add("vault key", platform.secrets.vault_private_keys.partition(":")[2])
     canaries.add("database password", platform.databases.passwords["gateway"])

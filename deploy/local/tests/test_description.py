@@ -33,7 +33,7 @@ def description() -> Description:
         bus_url="postgresql://x",
         kafka_bootstrap=None,
         postgres_url="postgresql://y",
-        platform_key="p",
+        operator_key="p",
         internal_token="i",
         services={"gateway": ServiceDescription(url="u", database_url="d", log="l", pid=2)},
         sandbox=Sandbox(

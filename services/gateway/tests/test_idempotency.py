@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from berth_testing.gateway_harness import PLATFORM_KEY, GatewayHarness, Project, account_body
+from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project, account_body
 
 
 async def test_a_repeated_request_is_answered_the_same(harness: GatewayHarness, project: Project) -> None:
@@ -76,7 +76,7 @@ async def test_unusable_keys(project: Project, key: str) -> None:
 
 
 async def test_organizations_are_made_once(harness: GatewayHarness) -> None:
-    headers = {"Authorization": f"Bearer {PLATFORM_KEY}", "Idempotency-Key": "org"}
+    headers = {"Authorization": f"Bearer {OPERATOR_KEY}", "Idempotency-Key": "org"}
     made = [await harness.http.post("/v1/organizations", json={"name": "Acme"}, headers=headers) for _ in range(2)]
     assert made[0].json() == made[1].json()
 

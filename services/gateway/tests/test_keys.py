@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import pytest
 
-from berth_testing.gateway_harness import PLATFORM_KEY, GatewayHarness, Project, account_body
+from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project, account_body
 
-PLATFORM = {"Authorization": f"Bearer {PLATFORM_KEY}"}
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ async def test_scopes(harness: GatewayHarness) -> None:
             assert answer.json()["type"] == "urn:berth:problem:missing-scope"
 
 
-async def test_the_platform_key_makes_tenants_and_nothing_else(harness: GatewayHarness, project: Project) -> None:
-    answer = await harness.http.get("/v1/accounts", headers=PLATFORM)
+async def test_the_operator_key_makes_tenants_and_nothing_else(harness: GatewayHarness, project: Project) -> None:
+    answer = await harness.http.get("/v1/accounts", headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:berth:problem:missing-scope")
     answer = await project.http.post("/v1/organizations", json={"name": "Evil"})
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:berth:problem:missing-scope")
@@ -71,7 +71,7 @@ async def test_unknown_organizations_and_projects(harness: GatewayHarness) -> No
         ("/v1/organizations/nonsense/projects", {"name": "x"}),
         (f"/v1/projects/{uuid4()}/keys", {"name": "x", "scopes": ["accounts:read"]}),
     ):
-        assert (await harness.http.post(path, json=body, headers=PLATFORM)).status_code == 404
+        assert (await harness.http.post(path, json=body, headers=OPERATOR)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ async def test_unknown_organizations_and_projects(harness: GatewayHarness) -> No
 )
 async def test_bad_keys(harness: GatewayHarness, project: Project, body: dict[str, object], field: str) -> None:
     path = f"/v1/projects/{project.project_id}/keys"
-    answer = await harness.http.post(path, json={"scopes": ["accounts:read"], **body}, headers=PLATFORM)
+    answer = await harness.http.post(path, json={"scopes": ["accounts:read"], **body}, headers=OPERATOR)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
@@ -95,9 +95,9 @@ async def test_a_revoked_key_is_refused_at_once(harness: GatewayHarness, project
     made = await harness.platform(path, {"name": "second", "scopes": ["accounts:read"]})
     headers = {"X-Api-Key": made["key"]}
     assert (await harness.http.get("/v1/accounts", headers=headers)).status_code == 200
-    assert (await harness.http.delete(f"{path}/{made['id']}", headers=PLATFORM)).status_code == 204
+    assert (await harness.http.delete(f"{path}/{made['id']}", headers=OPERATOR)).status_code == 204
     assert (await harness.http.get("/v1/accounts", headers=headers)).status_code == 401
-    assert (await harness.http.delete(f"{path}/{made['id']}", headers=PLATFORM)).status_code == 404
+    assert (await harness.http.delete(f"{path}/{made['id']}", headers=OPERATOR)).status_code == 404
     assert (await project.http.get("/v1/accounts")).status_code == 200
 
 

@@ -113,7 +113,7 @@ async def _known(running: Running, kept: str | None) -> Demo | None:
 
 async def _organization(running: Running) -> Demo:
     async def post(path: str, body: Mapping[str, Any]) -> Account:
-        return await _call(running.client, "POST", running.url + path, running.secrets.platform_key, body)
+        return await _call(running.client, "POST", running.url + path, running.secrets.operator_key, body)
 
     organization = await post("/v1/organizations", {"name": "Acme (demo)"})
     project = await post(f"/v1/organizations/{organization['id']}/projects", {"name": "Outreach"})

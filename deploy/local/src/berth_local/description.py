@@ -46,7 +46,7 @@ class Description(_Value):
     bus_url: str | None = Field(description="DSN of the embedded bus")
     kafka_bootstrap: str | None = Field(description="host:port of Kafka")
     postgres_url: str = Field(description="DSN of the role that owns the databases")
-    platform_key: str = Field(description="creates organizations, projects and keys at the gateway")
+    operator_key: str = Field(description="creates organizations, projects and keys at the gateway")
     internal_token: str = Field(description="for billing's internal API")
     services: dict[str, ServiceDescription] = Field(description="gateway, connector, dns-auditor, billing")
     sandbox: Sandbox

@@ -55,7 +55,7 @@ def describe(running: Running, demo: Demo) -> Description:
         bus_url=None if running.kafka_bootstrap else running.databases.dsn("bus"),
         kafka_bootstrap=running.kafka_bootstrap,
         postgres_url=running.databases.admin,
-        platform_key=running.secrets.platform_key,
+        operator_key=running.secrets.operator_key,
         internal_token=running.secrets.internal_token,
         services=running.services,
         sandbox=running.sandbox,

@@ -57,7 +57,7 @@ SERVICES: Final = (
 class Secrets:
     """What the services share with each other and with the operator."""
 
-    platform_key: str
+    operator_key: str
     internal_token: str
     vault_public_key: str
     vault_private_keys: str
@@ -87,7 +87,7 @@ def environment_of(
     else:
         environment["BUS_URL"] = databases.dsn("bus")
     if service.name == "gateway":
-        environment["BERTH_PLATFORM_KEY"] = secrets.platform_key
+        environment["BERTH_OPERATOR_KEY"] = secrets.operator_key
         environment["BERTH_VAULT_PUBLIC_KEY"] = secrets.vault_public_key
     elif service.name == "connector":
         environment["BERTH_VAULT_PRIVATE_KEYS"] = secrets.vault_private_keys

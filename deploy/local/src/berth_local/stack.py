@@ -208,7 +208,7 @@ def _secrets(state: State) -> Secrets:
     pair = state.keep("vault keys", lambda: json.dumps(asdict(generate_key())))
     keys = json.loads(pair)
     return Secrets(
-        platform_key=state.keep("platform key", _token),
+        operator_key=state.keep("operator key", _token),
         internal_token=state.keep("internal token", _token),
         vault_public_key=keys["public_text"],
         vault_private_keys=keys["private_text"],

@@ -31,7 +31,7 @@ from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import Views
 from berth_gateway.seats import SeatLedger
 from berth_gateway.settings import GatewaySettings
-from berth_gateway.tenants import PlatformKey, Tenants
+from berth_gateway.tenants import OperatorKey, Tenants
 from berth_gateway.waiting import Waiting
 from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Sealer, VaultWriter
@@ -63,8 +63,8 @@ def compose(
     """Wire what works on the database alone."""
     vault = VaultWriter(Sealer.from_text(settings.berth_vault_public_key))
     vetting = ServerVetting(HostGuard(resolver, settings.policy()))
-    platform_key = settings.berth_platform_key.get_secret_value()
-    fingerprints = Fingerprints(hmac.new(platform_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
+    operator_key = settings.berth_operator_key.get_secret_value()
+    fingerprints = Fingerprints(hmac.new(operator_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
     seats, repository = SeatLedger(), AccountRepository()
     accounts, probes = Accounts(store, vault, seats, clock), Probes(store, vault, clock)
     settled = Waiting(pool, repository.settled, clock)
@@ -74,7 +74,7 @@ def compose(
     services = Services(
         pool=pool,
         clock=clock,
-        platform_key=PlatformKey(platform_key),
+        operator_key=OperatorKey(operator_key),
         tenants=Tenants(pool, clock),
         idempotency=Idempotency(pool, store, fingerprints, clock),
         vetting=vetting,

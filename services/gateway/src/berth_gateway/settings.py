@@ -19,7 +19,7 @@ def _public_key(text: str) -> str:
 class GatewaySettings(ServiceSettings, HostSettings):
     """What the gateway needs besides what every service has. Each is checked here, before anything starts."""
 
-    berth_platform_key: SecretStr = Field(
+    berth_operator_key: SecretStr = Field(
         min_length=16, description="the operator's key: makes organizations, projects and API keys"
     )
     berth_vault_public_key: Annotated[str, AfterValidator(_public_key)] = Field(

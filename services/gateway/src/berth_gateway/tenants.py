@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection, Pool
 
-__all__ = ["ApiKey", "Caller", "NewKey", "Organization", "PlatformKey", "Project", "Scope", "Tenants"]
+__all__ = ["ApiKey", "Caller", "NewKey", "OperatorKey", "Organization", "Project", "Scope", "Tenants"]
 
 Scope = Literal["accounts:read", "accounts:write", "events:read"]
 
@@ -26,7 +26,7 @@ _SECRET_BYTES: Final = 32
 _USE_EVERY: Final = timedelta(minutes=1)
 
 
-class PlatformKey:
+class OperatorKey:
     """The operator's key, which makes organizations, projects and keys, and nothing else.
 
     Args:

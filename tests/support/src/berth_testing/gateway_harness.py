@@ -34,9 +34,9 @@ from berth_testing.gateway_results import audited, verified
 from berth_testing.postgres import ROLE_MARK, ROLE_PASSWORD, PostgresServer
 from berth_vault import Opener, generate_key
 
-__all__ = ["PLATFORM_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedClock", "account_body", "run_gateway"]
+__all__ = ["OPERATOR_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedClock", "account_body", "run_gateway"]
 
-PLATFORM_KEY: Final = "platform-key-of-the-tests"
+OPERATOR_KEY: Final = "platform-key-of-the-tests"
 _KEYS: Final = generate_key("test")
 _ALL_SCOPES: Final = ("accounts:read", "accounts:write", "events:read")
 
@@ -224,7 +224,7 @@ class GatewayHarness:
 
     async def platform(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Post something as the platform's operator, which has to be created."""
-        answer = await self.http.post(path, json=body, headers={"Authorization": f"Bearer {PLATFORM_KEY}"})
+        answer = await self.http.post(path, json=body, headers={"Authorization": f"Bearer {OPERATOR_KEY}"})
         if answer.status_code != httpx.codes.CREATED:
             raise AssertionError(f"{path}: {answer.status_code} {answer.text}")
         made: dict[str, Any] = answer.json()
@@ -264,7 +264,7 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
     settings = GatewaySettings.model_validate(
         {
             "database_url": dsn,
-            "berth_platform_key": PLATFORM_KEY,
+            "berth_operator_key": OPERATOR_KEY,
             "berth_vault_public_key": _KEYS.public_text,
             "berth_allow_ports": "20993,20587,20465",
         }

@@ -55,7 +55,7 @@ class Platform:
         self.databases = databases
         keys = generate_key()
         self.secrets = Secrets(
-            platform_key=secrets.token_urlsafe(32),
+            operator_key=secrets.token_urlsafe(32),
             internal_token=secrets.token_urlsafe(32),
             vault_public_key=keys.public_text,
             vault_private_keys=keys.private_text,
@@ -165,8 +165,8 @@ class Platform:
             await connection.close()
 
     def operator(self) -> httpx.AsyncClient:
-        """A client of the gateway with the platform key."""
-        return self._client("gateway", self.secrets.platform_key)
+        """A client of the gateway with the operator key."""
+        return self._client("gateway", self.secrets.operator_key)
 
     def _client(self, service: str, key: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {key}"}

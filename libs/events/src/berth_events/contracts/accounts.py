@@ -8,10 +8,13 @@ from berth_events.contracts import topics
 from berth_events.contracts.base import Address, DomainName, Event, Identifier, Text, Value
 
 __all__ = [
+    "AccountCheckupRequested",
     "AccountCredentialsReplaced",
+    "AccountDomainAuditRequested",
     "AccountRemoved",
     "AccountRequested",
     "AccountResumed",
+    "AccountSettings",
     "AccountSuspended",
     "AccountUpdated",
     "AccountVerificationRequested",
@@ -69,7 +72,13 @@ class ConnectionSettings(Value):
 
     imap: MailServer | None = Field(description="where mail is read; null when only SMTP is wanted")
     smtp: MailServer | None = Field(description="where mail is submitted; null when only IMAP is wanted")
-    credential_ref: CredentialRef = Field(description="the secrets to log in with, in the vault")
+    credential_ref: CredentialRef = Field(
+        description="the secrets to log in with, in the vault; of an account of an email workspace: those of the workspace"
+    )
+    workspace_id: Identifier | None = Field(
+        default=None,
+        description="the email workspace that the account signs in through; null: with a password of its own",
+    )
 
 
 class AccountRequested(ConnectionSettings, AccountEvent):
@@ -81,13 +90,44 @@ class AccountRequested(ConnectionSettings, AccountEvent):
     seat_kind: SeatKind = Field(description="what billing counts the account as")
     first_name: Text = Field(default="", description="of the mailbox's owner")
     last_name: Text = Field(default="", description="of the mailbox's owner")
-    workspace_id: Identifier | None = Field(
-        default=None,
-        description="the email workspace that the account signs in through; null: with a password of its own",
-    )
+    import_id: Identifier | None = Field(default=None, description="the import that the account came with, if any")
     on_failure: OnFailure = Field(
         default="keep", description="what happens to the account when its first verification fails"
     )
+
+
+class AccountSettings(Value):
+    """How whoever sends through the account wants it used. Berth keeps and tells these; a field that is null is unchanged.
+
+    An empty text clears what was set.
+    """
+
+    alias: Text | None = Field(
+        default=None, description="the alias that mail is sent from; one of the account's aliases"
+    )
+    description: Text | None = Field(default=None, description="free text")
+    reply_to: Text | None = Field(default=None, description="where answers are to go, when not to the address")
+    bcc: Text | None = Field(default=None, description="an address that gets a copy of everything that is sent")
+    tracking_domain: Text | None = Field(default=None, description="the domain of tracked links")
+    client_number: int | None = Field(default=None, description="the caller's own number for a client of theirs")
+    daily_limit: int | None = Field(default=None, ge=0, description="messages to send per day at most")
+    wait_minutes: int | None = Field(default=None, ge=0, description="minutes between two messages at least")
+    sending_enabled: bool | None = Field(default=None, description="whether mail is to be sent through the account")
+    append_sent: bool | None = Field(default=None, description="whether sent messages are stored in the Sent folder")
+    alive: bool | None = Field(default=None, description="false: paused by its owner")
+    autopilot: bool | None = Field(default=None, description="warm-up: the recipe is chosen by the warm-up network")
+    warmup_enabled: bool | None = Field(default=None, description="warm-up: wanted")
+    warmup_target: int | None = Field(default=None, ge=0, description="warm-up: messages per day when it is complete")
+    warmup_increase: int | None = Field(default=None, ge=0, description="warm-up: messages added per day")
+    warmup_conversations: int | None = Field(default=None, ge=0, description="warm-up: conversations at once at most")
+    warmup_reply_rate: int | None = Field(
+        default=None, ge=0, le=100, description="warm-up: messages answered, in percent"
+    )
+    warmup_key: Text | None = Field(default=None, description="warm-up: the key that marks its messages")
+    warmup_auto_adjust: bool | None = Field(
+        default=None, description="warm-up: its volume follows what is sent otherwise"
+    )
+    warmup_rampup: bool | None = Field(default=None, description="warm-up: begins low and grows")
 
 
 class AccountUpdated(AccountEvent):
@@ -101,6 +141,9 @@ class AccountUpdated(AccountEvent):
     imap_issue: bool | None = Field(default=None, description="true: IMAP is known not to work and is not tried")
     signature: Text | None = Field(default=None, description="appended to mail that is written; may be HTML")
     time_zone: Text | None = Field(default=None, description="IANA name, for example Europe/Berlin")
+    settings: AccountSettings | None = Field(default=None, description="those of the other settings that changed")
+    tags: tuple[Text, ...] | None = Field(default=None, description="all its tags by name, when they changed")
+    aliases: tuple[Address, ...] | None = Field(default=None, description="all its aliases, when they changed")
 
 
 class AccountCredentialsReplaced(ConnectionSettings, AccountEvent):
@@ -119,6 +162,19 @@ class AccountVerificationRequested(ConnectionSettings, AccountEvent):
     domain: DomainName | None = Field(
         default=None, description="of a dry run: the domain of the address, in A-label form and lower case"
     )
+
+
+class AccountCheckupRequested(ConnectionSettings, AccountEvent):
+    """Somebody asked for a checkup: the account sends one message to itself, and what arrives tells how it is delivered."""
+
+    address: Address = Field(description="the mailbox")
+    checkup_id: Identifier = Field(description="the checkup; its result carries it")
+
+
+class AccountDomainAuditRequested(AccountEvent):
+    """Somebody asked for the DNS of the account's domain to be audited again now."""
+
+    domain: DomainName = Field(description="in A-label form and lower case")
 
 
 class AccountSuspended(AccountEvent):

@@ -19,7 +19,9 @@ __all__ = [
     "Finding",
     "MxCheck",
     "MxRecord",
+    "Registration",
     "SpfCheck",
+    "WebCheck",
     "domain_id",
 ]
 
@@ -90,6 +92,20 @@ class DmarcCheck(Value):
     location: Text | None = Field(default=None, description="the domain whose record applies")
 
 
+class Registration(Value):
+    """What the registry says of the registered domain (RDAP, RFC 9083)."""
+
+    created_at: Timestamp | None = Field(default=None, description="when it was registered")
+    expires_at: Timestamp | None = Field(default=None, description="when the registration ends")
+
+
+class WebCheck(Value):
+    """Whether the domain answers as a web site; null: not asked, or no definite answer."""
+
+    http: bool | None = Field(default=None, description="http://domain/ answers, with whatever status")
+    https: bool | None = Field(default=None, description="https://domain/ answers with a valid certificate")
+
+
 class DomainRecord(Value):
     """Everything that one audit says of a domain."""
 
@@ -97,6 +113,14 @@ class DomainRecord(Value):
     spf: SpfCheck = Field(description="who may send for the domain")
     dkim: DkimCheck = Field(description="how its mail is signed")
     dmarc: DmarcCheck = Field(description="what receivers are told to do with mail that fails both")
+    registration: Registration | None = Field(default=None, description="of the registered domain; null: not asked")
+    web: WebCheck | None = Field(default=None, description="null: not asked")
+    health_score: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="100: nothing to mend; null: made before scores, or nothing was answered",
+    )
     findings: tuple[Finding, ...] = Field(default=(), description="everything that was noticed, whatever the check")
 
 

@@ -10,10 +10,12 @@ from berth_events.contracts.base import Address, Event, Identifier, Text, Timest
 
 __all__ = [
     "AccountChecked",
+    "AccountCheckedUp",
     "AccountConnected",
     "AccountConnectionFailed",
     "AccountDisconnected",
     "AccountReconnected",
+    "Checkup",
     "Diagnosis",
     "EmailWorkspaceRejected",
     "EmailWorkspaceVerified",
@@ -113,6 +115,43 @@ class AccountReconnected(VerificationEvent):
 
 class AccountChecked(VerificationEvent):
     """A re-check that changed nothing."""
+
+
+class Checkup(Value):
+    """What a message from the mailbox to itself showed. A field is null when it could not be seen."""
+
+    started_at: Timestamp = Field(description="when the message was handed to the SMTP server")
+    outcome: Literal["delivered", "spam", "missing", "failed"] = Field(
+        description="delivered: found in the inbox; spam: found in the spam folder; missing: accepted, and not found in time; "
+        "failed: not accepted, or the mailbox could not be read"
+    )
+    delay_ms: float | None = Field(default=None, ge=0, description="from acceptance until it was seen, in milliseconds")
+    folder: Text | None = Field(default=None, description="the folder in which it was found")
+    sending_ip: Text | None = Field(
+        default=None, description="the address that handed the message to the receiving side"
+    )
+    reverse_dns: Text | None = Field(default=None, description="the name of that address")
+    provider: Text | None = Field(default=None, description="the detected sending provider, for example google")
+    dkim_domain: Text | None = Field(default=None, description="`d=` of the message's DKIM signature")
+    dkim_selector: Text | None = Field(default=None, description="`s=` of the message's DKIM signature")
+    authentication_results: Text | None = Field(
+        default=None, max_length=2000, description="as the receiving side wrote it"
+    )
+    diagnosis: Diagnosis | None = Field(default=None, description="why it failed")
+
+
+class AccountCheckedUp(Event):
+    """A checkup that somebody asked for is finished."""
+
+    topic: ClassVar[str] = topics.VERIFICATIONS
+    key_field: ClassVar[str] = "account_id"
+
+    account_id: Identifier = Field(description="the account; the key of the record")
+    organization_id: Identifier = Field(description="the tenant that holds the subscription")
+    project_id: Identifier = Field(description="the name space in which the address is unique")
+    address: Address = Field(description="the mailbox")
+    checkup_id: Identifier = Field(description="as in the AccountCheckupRequested")
+    checkup: Checkup = Field(description="what it showed")
 
 
 class WorkspaceVerificationEvent(Event, abstract=True):

@@ -12,6 +12,7 @@ __all__ = [
     "EmailWorkspaceCreated",
     "EmailWorkspaceCredentialsReplaced",
     "EmailWorkspaceRemoved",
+    "EmailWorkspaceUpdated",
     "ImportedAccount",
     "WorkspaceImportRequested",
 ]
@@ -38,13 +39,26 @@ class EmailWorkspaceCreated(WorkspaceEvent):
     credential_ref: CredentialRef = Field(description="the key or the secret, in the vault")
     tenant_id: Text | None = Field(default=None, description="Microsoft: the directory of the app registration")
     client_id: Text | None = Field(default=None, description="public id of the app registration or service account")
+    secret_id: Text | None = Field(
+        default=None, description="Microsoft: the identifier of the secret, which is no secret"
+    )
     secret_expires_at: Timestamp | None = Field(default=None, description="when the secret expires, if that is known")
 
 
-class EmailWorkspaceCredentialsReplaced(WorkspaceEvent):
-    """The key or the secret of the workspace was replaced."""
+class EmailWorkspaceUpdated(WorkspaceEvent):
+    """What the workspace is called, or what is known of its secret, changed; null means unchanged."""
 
-    credential_ref: CredentialRef = Field(description="the new version")
+    name: Text | None = Field(default=None, description="how the platform team calls it")
+    secret_expires_at: Timestamp | None = Field(default=None, description="when the secret expires")
+
+
+class EmailWorkspaceCredentialsReplaced(WorkspaceEvent):
+    """The key or the secret of the workspace was replaced. Its accounts sign in with the new version from now on."""
+
+    credential_ref: CredentialRef = Field(description="the new version, under the same id")
+    tenant_id: Text | None = Field(default=None, description="Microsoft: the directory of the app registration")
+    client_id: Text | None = Field(default=None, description="public id of the app registration or service account")
+    secret_id: Text | None = Field(default=None, description="Microsoft: the identifier of the new secret")
     secret_expires_at: Timestamp | None = Field(
         default=None, description="when the new secret expires, if that is known"
     )
@@ -59,7 +73,10 @@ class ImportedAccount(Value):
 
 
 class WorkspaceImportRequested(WorkspaceEvent):
-    """Many addresses are to be connected through the workspace. A large import comes in several parts."""
+    """Many addresses are to be connected through the workspace. A large import comes in several parts.
+
+    Each account has an AccountRequested of its own, which takes its seat; this says that they belong together.
+    """
 
     import_id: Identifier = Field(description="the import; the same in all its parts")
     part: int = Field(ge=1, description="number of this part, from 1")

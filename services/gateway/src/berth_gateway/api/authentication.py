@@ -1,4 +1,4 @@
-"""Who sends a request: the platform's operator, or a project by one of its keys."""
+"""Who sends a request: the operator, or a project by one of its keys."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -12,7 +12,7 @@ from berth_gateway.api.services import Provided
 from berth_gateway.errors import MissingKey, MissingScope, WrongKey
 from berth_gateway.tenants import Caller, Scope
 
-__all__ = ["Reads", "ReadsEvents", "Writes", "as_platform", "caller_of", "presented_key"]
+__all__ = ["Reads", "ReadsEvents", "Writes", "as_operator", "caller_of", "presented_key"]
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="Authorization: Bearer KEY")
 _header = APIKeyHeader(name="X-Api-Key", auto_error=False, scheme_name="apiKey", description="X-Api-Key: KEY")
@@ -37,7 +37,7 @@ def presented_key(request: Request) -> str:
     return key
 
 
-async def as_platform(request: Request, services: Provided, _bearer: Bearer, _header: Header) -> None:
+async def as_operator(request: Request, services: Provided, _bearer: Bearer, _header: Header) -> None:
     """Let only the platform's operator pass.
 
     Raises:
@@ -45,11 +45,11 @@ async def as_platform(request: Request, services: Provided, _bearer: Bearer, _he
         MissingScope: a project's key.
     """
     key = presented_key(request)
-    if services.platform_key.matches(key):
+    if services.operator_key.matches(key):
         return
     if await services.tenants.recognise(key) is None:
         raise WrongKey
-    raise MissingScope("Organizations, projects and keys are made with the platform key. Ask its operator.")
+    raise MissingScope("Organizations, projects and keys are made with the operator key. Ask its operator.")
 
 
 async def caller_of(request: Request, services: Provided, scope: Scope) -> Caller:
@@ -62,8 +62,8 @@ async def caller_of(request: Request, services: Provided, scope: Scope) -> Calle
     key = presented_key(request)
     caller = await services.tenants.recognise(key)
     if caller is None:
-        if services.platform_key.matches(key):
-            raise MissingScope("This needs the key of a project, not the platform key. Make one for the project.")
+        if services.operator_key.matches(key):
+            raise MissingScope("This needs the key of a project, not the operator key. Make one for the project.")
         raise WrongKey
     if scope not in caller.scopes:
         raise MissingScope(f"The API key lacks the scope {scope}. Use a key that has it.", scope=scope)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from berth_events.runtime.store import EventStore
     from berth_gateway.fingerprints import Fingerprints
 
-__all__ = ["PLATFORM", "Answer", "Idempotency", "IdempotencyKey"]
+__all__ = ["OPERATOR", "Answer", "Idempotency", "IdempotencyKey"]
 
-#: The principal of the platform key, which is no row of `api_key`.
-PLATFORM: Final = UUID(int=0)
+#: The principal of the operator key, which is no row of `api_key`.
+OPERATOR: Final = UUID(int=0)
 
 _MAX_LENGTH: Final = 255
 

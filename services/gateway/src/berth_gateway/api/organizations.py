@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
 from berth_gateway.accounts.schemas import Input, Instant, Text
-from berth_gateway.api.authentication import as_platform
-from berth_gateway.api.idempotency import PLATFORM, Answer, IdempotencyKey
+from berth_gateway.api.authentication import as_operator
+from berth_gateway.api.idempotency import OPERATOR, Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import KeyId, OrganizationId, ProjectId
 from berth_gateway.api.services import Provided
@@ -19,7 +19,7 @@ from berth_gateway.tenants import Scope
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["platform"], dependencies=[Depends(as_platform)])
+router = APIRouter(prefix="/v1", tags=["platform"], dependencies=[Depends(as_operator)])
 
 _IDEMPOTENT = (InvalidIdempotencyKey, IdempotencyKeyReused)
 
@@ -88,7 +88,7 @@ async def create_organization(
         shown = Organization(id=made.organization_id, name=made.name, created_at=made.created_at)
         return Answer(status.HTTP_201_CREATED, shown.model_dump(mode="json"))
 
-    identified = await services.idempotency.identify(request, PLATFORM, idempotency_key)
+    identified = await services.idempotency.identify(request, OPERATOR, idempotency_key)
     return (await services.idempotency.run(identified, command)).response()
 
 
@@ -115,7 +115,7 @@ async def create_project(
         )
         return Answer(status.HTTP_201_CREATED, shown.model_dump(mode="json"))
 
-    identified = await services.idempotency.identify(request, PLATFORM, idempotency_key)
+    identified = await services.idempotency.identify(request, OPERATOR, idempotency_key)
     return (await services.idempotency.run(identified, command)).response()
 
 

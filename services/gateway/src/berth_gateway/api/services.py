@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
     from berth_gateway.feed import FeedReader, FeedTail
-    from berth_gateway.tenants import PlatformKey, Tenants
+    from berth_gateway.tenants import OperatorKey, Tenants
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
 
@@ -35,7 +35,7 @@ class Services:
 
     pool: "Pool"
     clock: "Clock"
-    platform_key: "PlatformKey"
+    operator_key: "OperatorKey"
     tenants: "Tenants"
     idempotency: "Idempotency"
     vetting: "ServerVetting"

@@ -201,8 +201,8 @@ class Accounts:
                        RETURNING next_number - 1 AS number)
                    INSERT INTO account (account_id, organization_id, project_id, number, address, address_key, domain, provider,
                                         first_name, last_name, imap, smtp, imap_issue, seat_kind, on_failure,
-                                        credential_id, credential_version, version, created_at)
-                   SELECT $1, $2, $3, number, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17 FROM numbered
+                                        credential_id, credential_version, version, created_at, updated_at)
+                   SELECT $1, $2, $3, number, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17 FROM numbered
                    ON CONFLICT (project_id, address_key) WHERE removed_at IS NULL DO NOTHING
                    RETURNING true""",
             event.account_id,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from berth_events.contracts import Event, from_binary, upcasting
 from berth_events.runtime.bus import MAX_MESSAGE_BYTES
 from berth_events.runtime.database import Connection, Pool, connect
-from berth_events.runtime.store import ConcurrencyConflict, Context, EventStore, EventTooLarge
+from berth_events.runtime.store import ConcurrencyConflict, Context, Decided, EventStore, EventTooLarge
 from berth_testing.clocks import SteppingClock
 from berth_testing.events import events
 from berth_testing.streams import resumed, suspended
@@ -72,6 +72,31 @@ async def test_of_two_who_decided_on_the_same_version_one_has_to_decide_again(
         assert len(await outbox(other)) == 2
     finally:
         await other.close()
+
+
+async def test_many_streams_are_appended_to_at_once_or_none_of_them(connection: Connection, store: EventStore) -> None:
+    new, old, behind = uuid4(), uuid4(), uuid4()
+    await store.append(connection, old, 0, [resumed(old)], Context())
+    for stream in (behind, old):  # one of them is not where it was: nothing of all is appended
+        version = 2 if stream == behind else 0
+        transaction = connection.transaction()
+        await transaction.start()
+        with pytest.raises(ConcurrencyConflict):
+            await store.append_all(
+                connection, [Decided(new, 0, [resumed(new)]), Decided(stream, version, [resumed(stream)])], Context()
+            )
+        await transaction.rollback()
+        assert await store.version(connection, new) == 0
+
+    said = await store.append_all(
+        connection,
+        [Decided(new, 0, [suspended(new, "a"), resumed(new)]), Decided(old, 1, [suspended(old, "b")])],
+        Context(),
+    )
+    assert [(e.data.aggregate_id, e.sequence) for e in said] == [(new, 1), (new, 2), (old, 2)]
+    assert await store.read(connection, new) == said[:2]
+    assert (await store.read(connection, old))[1:] == said[2:]
+    assert [e for _, _, e in (await outbox(connection))[1:]] == said
 
 
 async def test_the_second_succeeds_when_the_first_rolls_back(

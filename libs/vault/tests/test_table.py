@@ -38,6 +38,24 @@ async def test_the_connector_reads_what_the_gateway_stored(
     assert await READER.read(connector, binding) == CREDENTIAL
 
 
+async def test_many_are_stored_and_erased_at_once(gateway: Connection, connector: Connection, binding: Binding) -> None:
+    bindings = [replace(binding, credential_id=uuid4(), owner_id=uuid4()) for _ in range(3)]
+    await WRITER.insert_all(gateway, [WRITER.seal(each, CREDENTIAL) for each in bindings])
+    assert [await READER.read(connector, each) for each in bindings] == [CREDENTIAL] * 3
+    assert await WRITER.delete(gateway, bindings[0].credential_id, bindings[1].credential_id) == 2
+    assert await READER.read(connector, bindings[2]) == CREDENTIAL
+
+
+async def test_versions_before_one_are_erased(gateway: Connection, connector: Connection, binding: Binding) -> None:
+    versions = [replace(binding, version=version) for version in (1, 2, 3)]
+    for each in versions:
+        await WRITER.insert(gateway, each, CREDENTIAL)
+    assert await WRITER.delete_older(gateway, binding.credential_id, 3) == 2
+    assert await READER.read(connector, versions[2]) == CREDENTIAL
+    with pytest.raises(CredentialErased):
+        await READER.read(connector, versions[1])
+
+
 @pytest.mark.parametrize(
     "query",
     [

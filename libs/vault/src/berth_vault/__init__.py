@@ -9,7 +9,7 @@ from berth_vault.keys import InvalidKey, KeyPair, generate_key, parse_private_ke
 from berth_vault.rotation import Rotation, rotate
 from berth_vault.schema import schema_sql
 from berth_vault.sealing import Binding, CannotOpen, CredentialTooLarge, Opener, Sealer
-from berth_vault.table import Connection, CredentialErased, VaultReader, VaultWriter
+from berth_vault.table import Connection, CredentialErased, Sealed, VaultReader, VaultWriter
 
 __all__ = [
     "Binding",
@@ -23,6 +23,7 @@ __all__ = [
     "MissingSecret",
     "Opener",
     "Rotation",
+    "Sealed",
     "Sealer",
     "SecretName",
     "UnusableSecret",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
 
-__all__ = ["ConcurrencyConflict", "Context", "EventStore", "EventTooLarge"]
+__all__ = ["ConcurrencyConflict", "Context", "Decided", "EventStore", "EventTooLarge"]
 
 
 class ConcurrencyConflict(Exception):
@@ -44,21 +44,33 @@ class Context:
 
 _APPEND: Final = """
     WITH behind AS MATERIALIZED (
-        SELECT $13::int = 0 OR EXISTS (SELECT FROM event WHERE stream_id = $1 AND version = $13) AS ok),
+        SELECT NOT EXISTS (
+            SELECT FROM unnest($13::uuid[], $14::int[]) AS s (stream_id, version)
+             WHERE s.version > 0
+               AND NOT EXISTS (SELECT FROM event e WHERE e.stream_id = s.stream_id AND e.version = s.version)) AS ok),
     appended AS (
         INSERT INTO event (stream_id, version, event_id, type, schema_version, data, metadata, recorded_at)
-        SELECT $1, e.version, e.event_id, e.type, e.schema_version, e.data, $2::jsonb, $3
-          FROM unnest($4::int[], $5::uuid[], $6::text[], $7::int[], $8::jsonb[])
-               AS e (version, event_id, type, schema_version, data)
+        SELECT e.stream_id, e.version, e.event_id, e.type, e.schema_version, e.data, $1::jsonb, $2
+          FROM unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::int[], $8::jsonb[]) WITH ORDINALITY
+               AS e (stream_id, version, event_id, type, schema_version, data, place)
          WHERE (SELECT ok FROM behind)
-         ORDER BY e.version)
+         ORDER BY e.place)
     INSERT INTO outbox (topic, key, headers, value, added_at)
-    SELECT o.topic, o.key, o.headers, o.value, $3
+    SELECT o.topic, o.key, o.headers, o.value, $2
       FROM unnest($9::text[], $10::bytea[], $11::jsonb[], $12::bytea[]) WITH ORDINALITY
            AS o (topic, key, headers, value, place)
      WHERE (SELECT ok FROM behind)
      ORDER BY o.place
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Events that were decided on a stream at a version; 0: the stream is new."""
+
+    stream_id: UUID
+    expected_version: int
+    events: Sequence[Event]
 
 
 class EventStore:
@@ -93,10 +105,26 @@ class EventStore:
             ConcurrencyConflict: the stream is at another version; the transaction has to be rolled back.
             EventTooLarge: before anything was written.
         """
+        return await self.append_all(connection, [Decided(stream_id, expected_version, events)], context)
+
+    async def append_all(
+        self, connection: "Connection", streams: Sequence[Decided], context: Context
+    ) -> list[Envelope]:
+        """Append to many streams in one statement, each of them named once; see `append`.
+
+        Hundreds of events at a time: all of them are in memory in several forms meanwhile.
+
+        Returns:
+            The events as they will be published, in the order given.
+
+        Raises:
+            ConcurrencyConflict: one of the streams is at another version; the transaction has to be rolled back.
+            EventTooLarge: before anything was written.
+        """
         now = self._clock.now()
         envelopes = [
             Envelope(
-                event_id=uuid5(stream_id, f"{self._source}:{version}"),
+                event_id=uuid5(stream.stream_id, f"{self._source}:{version}"),
                 source=self._source,
                 sequence=version,
                 time=now,
@@ -105,7 +133,8 @@ class EventStore:
                 causation_id=context.causation_id,
                 traceparent=context.traceparent,
             )
-            for version, event in enumerate(events, expected_version + 1)
+            for stream in streams
+            for version, event in enumerate(stream.events, stream.expected_version + 1)
         ]
         wire = [to_binary(envelope) for envelope in envelopes]
         for envelope, (headers, value) in zip(envelopes, wire, strict=True):
@@ -114,9 +143,9 @@ class EventStore:
         try:
             status = await connection.execute(
                 _APPEND,
-                stream_id,
                 _metadata(context),
                 now,
+                [stream.stream_id for stream in streams for _ in stream.events],
                 [e.sequence for e in envelopes],
                 [e.event_id for e in envelopes],
                 [e.type for e in envelopes],
@@ -127,14 +156,15 @@ class EventStore:
                 # objects, because asyncpg takes a list in a list for one more dimension of the array
                 [{name: raw.decode() for name, raw in headers} for headers, _ in wire],
                 [value for _, value in wire],
-                expected_version,
+                [stream.stream_id for stream in streams],
+                [stream.expected_version for stream in streams],
             )
         except asyncpg.UniqueViolationError as error:
             metrics.APPEND_CONFLICTS.inc()
-            raise ConcurrencyConflict(f"stream {stream_id} is not at version {expected_version}") from error
+            raise ConcurrencyConflict(_named(streams, "is not at version")) from error
         if status != f"INSERT 0 {len(envelopes)}":  # behind a version that does not exist: a gap for every consumer
             metrics.APPEND_CONFLICTS.inc()
-            raise ConcurrencyConflict(f"stream {stream_id} has no version {expected_version}")
+            raise ConcurrencyConflict(_named(streams, "has no version"))
         metrics.EVENTS_APPENDED.inc(len(envelopes))
         return envelopes
 
@@ -169,6 +199,11 @@ class EventStore:
             )
             for row in rows
         ]
+
+
+def _named(streams: Sequence[Decided], fault: str) -> str:
+    first = f"stream {streams[0].stream_id} {fault} {streams[0].expected_version}"
+    return first if len(streams) == 1 else f"{first}, or another of {len(streams)} is not where it should be"
 
 
 def _metadata(context: Context) -> dict[str, str]:

@@ -176,7 +176,7 @@ async def test_a_result_does_not_answer_for_an_account_that_was_removed(
 
 
 async def test_too_slow_to_wait_for(harness: GatewayHarness, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.gateway.services.mailreach, "_deadline", 0.2)
+    monkeypatch.setattr(harness.gateway.services.connecting, "_deadline", 0.2)
     answer = await project.http.post("/api/v1/imap_auth", json=body())
     assert answer.status_code == 504
     assert answer.headers["retry-after"] == "5"
@@ -238,7 +238,7 @@ async def test_a_dry_run_needs_no_seat(harness: GatewayHarness) -> None:
 async def test_a_dry_run_that_is_never_answered_is_given_up(
     harness: GatewayHarness, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harness.gateway.services.mailreach, "_deadline", 0.05)
+    monkeypatch.setattr(harness.gateway.services.connecting, "_deadline", 0.05)
     assert (await project.http.post("/api/v1/imap_auth", json=body(test=True))).status_code == 504
     assert len(await harness.credentials()) == 1
     harness.clock.shift = timedelta(hours=2)

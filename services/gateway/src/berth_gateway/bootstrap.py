@@ -12,14 +12,18 @@ from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
 from berth_events.runtime.parking import Parking
 from berth_events.runtime.projector import Projector
-from berth_events.runtime.rebuild import ActiveProjection
+from berth_events.runtime.rebuild import ActiveProjection, RebuildableProjection
 from berth_events.runtime.relay import Relay
 from berth_events.runtime.service import Part, Parts, Service
 from berth_events.runtime.store import EventStore
+from berth_gateway.accounts.attempts import Attempts
+from berth_gateway.accounts.changes import Changes
 from berth_gateway.accounts.commands import Accounts
+from berth_gateway.accounts.connecting import Connecting
 from berth_gateway.accounts.probes import Probes
 from berth_gateway.accounts.repository import AccountRepository
 from berth_gateway.accounts.servers import ServerVetting
+from berth_gateway.accounts.tags import Tags
 from berth_gateway.api.app import make_app
 from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.services import Services
@@ -28,10 +32,14 @@ from berth_gateway.feed import FeedReader, FeedTail
 from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
 from berth_gateway.process_manager import ProcessManager
-from berth_gateway.projections import Views
+from berth_gateway.projections import History, Views
 from berth_gateway.seats import SeatLedger
 from berth_gateway.settings import GatewaySettings
-from berth_gateway.tenants import OperatorKey, Tenants
+from berth_gateway.tenants.keyring import Keyring
+from berth_gateway.tenants.keys import Keys
+from berth_gateway.tenants.organizations import Organizations
+from berth_gateway.tenants.projects import Projects
+from berth_gateway.tenants.secrets import OperatorKey
 from berth_gateway.waiting import Waiting
 from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Sealer, VaultWriter
@@ -51,7 +59,7 @@ class Gateway:
     """The gateway without its bus."""
 
     services: Services
-    views: Views
+    projections: tuple[RebuildableProjection, ...]
     manager: ProcessManager
     housekeeping: Housekeeping
     pollers: tuple[Part, ...]
@@ -66,38 +74,55 @@ def compose(
     operator_key = settings.berth_operator_key.get_secret_value()
     fingerprints = Fingerprints(hmac.new(operator_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
     seats, repository = SeatLedger(), AccountRepository()
-    accounts, probes = Accounts(store, vault, seats, clock), Probes(store, vault, clock)
+    tags = Tags(clock)
+    changes = Changes(store, vault, tags, clock)
+    accounts, probes = Accounts(store, vault, seats, changes, clock), Probes(store, vault, clock)
     settled = Waiting(pool, repository.settled, clock)
     audits = Waiting(pool, repository.audited, clock)
+    connecting = Connecting(
+        pool=pool,
+        store=store,
+        accounts=accounts,
+        changes=changes,
+        probes=probes,
+        repository=repository,
+        attempts=Attempts(clock),
+        fingerprints=fingerprints,
+        settled=settled,
+    )
     reader = FeedReader(pool)
     tail = FeedTail(reader, clock)
     services = Services(
         pool=pool,
         clock=clock,
         operator_key=OperatorKey(operator_key),
-        tenants=Tenants(pool, clock),
+        keyring=Keyring(pool, clock),
+        keys=Keys(clock),
+        organizations=Organizations(clock),
+        projects=Projects(clock),
         idempotency=Idempotency(pool, store, fingerprints, clock),
         vetting=vetting,
         accounts=accounts,
         repository=repository,
         feed=reader,
         tail=tail,
+        changes=changes,
+        tags=tags,
+        probes=probes,
+        connecting=connecting,
+        settled=settled,
         mailreach=ImapAuth(
             pool=pool,
-            store=store,
             vetting=vetting,
-            accounts=accounts,
-            probes=probes,
+            connecting=connecting,
             repository=repository,
-            fingerprints=fingerprints,
-            settled=settled,
             audits=audits,
             clock=clock,
         ),
     )
     return Gateway(
         services=services,
-        views=Views(),
+        projections=(Views(), History()),
         manager=ProcessManager(accounts, probes, seats),
         housekeeping=Housekeeping(pool, probes, clock),
         pollers=(settled, audits, tail),
@@ -121,10 +146,10 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
             bus=bus,
             clock=clock,
             app=make_app(gateway.services),
-            projections=[gateway.views, gateway.manager],
+            projections=[*gateway.projections, gateway.manager],
             running=[
                 Relay(settings.database(), bus, store.appended, clock),
-                ActiveProjection(pool, bus, gateway.views, parking, clock),
+                *(ActiveProjection(pool, bus, projection, parking, clock) for projection in gateway.projections),
                 Projector(pool, bus, gateway.manager, parking, clock, store=store),
                 gateway.housekeeping,
                 *gateway.pollers,
@@ -137,5 +162,5 @@ SERVICE = Service(
     packages=["berth_vault", "berth_gateway"],
     settings=GatewaySettings,
     build=build,
-    rebuildable=[Views()],
+    rebuildable=[Views(), History()],
 )

@@ -18,8 +18,13 @@ __all__ = [
     "MissingKey",
     "MissingScope",
     "NotFound",
+    "PreconditionFailed",
+    "ProjectInUse",
+    "ProjectRequired",
     "SeatLimitReached",
     "SubscriptionRequired",
+    "TooManyRequests",
+    "TagNameTaken",
     "Unavailable",
     "UnsupportedMediaType",
     "WrongKey",
@@ -75,6 +80,13 @@ class InvalidIdempotencyKey(GatewayError):
     title = "Invalid idempotency key"
 
 
+class ProjectRequired(GatewayError):
+    """The API key belongs to an organization. Say with `X-Project-Id` which of its projects the request is for."""
+
+    status = 400
+    title = "Project required"
+
+
 class MissingKey(GatewayError):
     """No API key was sent. Send `Authorization: Bearer KEY` or `X-Api-Key: KEY`."""
 
@@ -84,7 +96,7 @@ class MissingKey(GatewayError):
 
 
 class WrongKey(GatewayError):
-    """The API key is unknown or was revoked. Ask the platform's operator for a new one."""
+    """The API key is unknown, has expired or was revoked. Ask those who manage your keys for a new one."""
 
     status = 401
     title = "Invalid API key"
@@ -126,6 +138,27 @@ class AddressTaken(GatewayError):
     title = "Address taken"
 
 
+class TagNameTaken(GatewayError):
+    """The project has a tag of this name already, in this or another case. Use that tag, or another name."""
+
+    status = 409
+    title = "Tag name taken"
+
+
+class ProjectInUse(GatewayError):
+    """The project has accounts, which have seats. Remove them first; `accounts` says how many there are."""
+
+    status = 409
+    title = "Project in use"
+
+
+class PreconditionFailed(GatewayError):
+    """What you have seen is not what there is any more; nothing was changed. Get it again, and decide anew."""
+
+    status = 412
+    title = "Precondition failed"
+
+
 class BodyTooLarge(GatewayError):
     """The body is larger than 1,000,000 bytes. Send less in one request."""
 
@@ -158,6 +191,18 @@ class IdempotencyKeyReused(GatewayError):
 
     status = 422
     title = "Idempotency key reused"
+
+
+class TooManyRequests(GatewayError):
+    """There were too many requests within too short a time. Wait as many seconds as `Retry-After` says."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        """Take after how many seconds it is worth another try."""
+        super().__init__(detail, retry_after=retry_after)
+        self.headers = {"Retry-After": str(retry_after)}  # type: ignore[misc]  # this one's differ
 
 
 class InternalError(GatewayError):

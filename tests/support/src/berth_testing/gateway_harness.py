@@ -24,6 +24,7 @@ from berth_events.contracts import (
 )
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import Pool, open_pool
+from berth_events.runtime.rebuild import RebuildableProjection
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_gateway.api.app import make_app
@@ -39,6 +40,10 @@ __all__ = ["OPERATOR_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedCl
 OPERATOR_KEY: Final = "platform-key-of-the-tests"
 _KEYS: Final = generate_key("test")
 _ALL_SCOPES: Final = ("accounts:read", "accounts:write", "events:read")
+
+
+def _schema(projection: RebuildableProjection) -> str:
+    return f"{projection.name}_v1"
 
 
 class ShiftedClock(SystemClock):
@@ -107,7 +112,7 @@ class GatewayHarness:
 
     async def reset(self) -> None:
         """Empty the database and forget what the test before set up."""
-        schemas = "'public', 'vault', 'gateway_views_v1'"
+        schemas = ", ".join(f"'{name}'" for name in ("public", "vault", *map(_schema, self.gateway.projections)))
         tables = await self.owner.fetchval(
             f"""SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
                  WHERE schemaname IN ({schemas}) AND tablename NOT IN ('schema_migration', 'projection')"""
@@ -131,9 +136,11 @@ class GatewayHarness:
 
     async def apply(self, envelopes: Sequence[Envelope]) -> None:
         """Apply envelopes, the read model and the process manager each in a transaction of its own."""
-        async with self.pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT set_config('search_path', 'gateway_views_v1, public', true)")
-            await self.gateway.views.apply(connection, envelopes)
+        for projection in self.gateway.projections:
+            heard = [envelope for envelope in envelopes if envelope.data.topic in projection.topics]
+            async with self.pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT set_config('search_path', $1, true)", f"{_schema(projection)}, public")
+                await projection.apply(connection, heard)
         async with self.pool.acquire() as connection, connection.transaction():
             await self.gateway.manager.apply(connection, envelopes)
 

@@ -1,7 +1,7 @@
 """Commands on accounts, each inside the caller's transaction: what is accepted is accepted whole."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID, uuid4
 
@@ -9,53 +9,24 @@ from berth_events.contracts import (
     AccountRemoved,
     AccountRequested,
     CredentialRef,
-    MailServer,
     OnFailure,
     Provider,
     SeatKind,
 )
 from berth_gateway import feed
 from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.accounts.mailboxes import Change, Mailbox, Tenant, binding
 from berth_gateway.errors import AddressTaken, NotFound
-from berth_vault import Binding, Credential, VaultWriter
+from berth_vault import VaultWriter
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
     from berth_events.runtime.store import Context, EventStore
+    from berth_gateway.accounts.changes import Changes
     from berth_gateway.seats import SeatLedger
 
-__all__ = ["Accounts", "ConnectAccount", "Mailbox", "Removal", "Tenant"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    """Whose accounts."""
-
-    organization_id: UUID
-    project_id: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox:
-    """An address, the vetted servers behind it, and the secrets for them.
-
-    Attributes:
-        imap: None when the account only sends.
-        smtp: None when the account only receives.
-        imap_issue: IMAP is known not to work, so it is not tried; `imap` is kept for later.
-    """
-
-    address: MailAddress
-    imap: MailServer | None
-    smtp: MailServer | None
-    credential: Credential
-    imap_issue: bool = False
-
-    @property
-    def tried_imap(self) -> MailServer | None:
-        """The IMAP server that is to be verified, if any."""
-        return None if self.imap_issue else self.imap
+__all__ = ["Accounts", "ConnectAccount", "Removal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +39,13 @@ class ConnectAccount:
     last_name: str
     seat_kind: SeatKind
     on_failure: OnFailure
+    change: Change = field(default_factory=Change)
+    suspended: bool = False
+
+    @property
+    def full_change(self) -> Change:
+        """What is to be different about an account that exists already."""
+        return replace(self.change, first_name=self.first_name, last_name=self.last_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +63,19 @@ class Accounts:
         store: the event store.
         vault: takes the sealed credentials.
         seats: the ledger.
+        changes: what an account is given besides servers and credential.
         clock: time.
     """
 
-    def __init__(self, store: "EventStore", vault: VaultWriter, seats: "SeatLedger", clock: "Clock") -> None:
-        self._store, self._vault, self._seats, self._clock = store, vault, seats, clock
+    def __init__(
+        self, store: "EventStore", vault: VaultWriter, seats: "SeatLedger", changes: "Changes", clock: "Clock"
+    ) -> None:
+        self._store, self._vault, self._seats, self._changes, self._clock = store, vault, seats, changes, clock
 
     async def connect(
         self, connection: "Connection", tenant: Tenant, command: ConnectAccount, context: "Context"
     ) -> tuple[UUID, CredentialRef]:
-        """Accept an account: seat, write model, sealed credential, event and outbox row.
+        """Accept an account: seat, write model, sealed credential, events and outbox rows.
 
         Returns:
             The id of the account, which the connector now verifies, and where its credential lies.
@@ -126,7 +107,11 @@ class Accounts:
         # the rows that others queue for come last, so that they are locked as briefly as can be
         await self._seats.take(connection, tenant.organization_id, command.seat_kind)
         await self._insert(connection, command, event)
-        await feed.publish(connection, [(tenant.project_id, envelope) for envelope in envelopes])
+        entries = [(tenant.project_id, envelope) for envelope in envelopes]
+        entries += await self._changes.update(connection, tenant, account_id, command.change, context)
+        if command.suspended:
+            entries += await self._changes.suspend(connection, tenant, account_id, "", context)
+        await feed.publish(connection, entries)
         return account_id, reference
 
     async def remove(self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context") -> None:
@@ -150,7 +135,8 @@ class Accounts:
             The AccountRemoved events, which the caller publishes to the feeds.
         """
         rows = await connection.fetch(
-            """SELECT account_id, organization_id, project_id, address, seat_kind, credential_id, version FROM account
+            """SELECT account_id, organization_id, project_id, address, seat_kind, credential_id, workspace_id, version
+                 FROM account
                 WHERE account_id = ANY($1::uuid[]) AND removed_at IS NULL ORDER BY account_id FOR UPDATE""",
             list(removals),
         )
@@ -167,10 +153,14 @@ class Accounts:
             )
             appended = await self._store.append(connection, event.account_id, row["version"], [event], removal.context)
             entries += [(event.project_id, envelope) for envelope in appended]
-            await self._vault.delete(connection, row["credential_id"])
+            if row["workspace_id"] is None:  # else it is the workspace's
+                await self._vault.delete(connection, row["credential_id"])
         await connection.execute(
-            "UPDATE account SET removed_at = $2, version = version + 1 WHERE account_id = ANY($1::uuid[])",
+            """UPDATE account SET removed_at = $3, updated_at = $3, version = version + 1, removed_reason = removed.reason
+                 FROM unnest($1::uuid[], $2::text[]) AS removed (account_id, reason)
+                WHERE account.account_id = removed.account_id""",
             [row["account_id"] for row in rows],
+            [removals[row["account_id"]].reason for row in rows],
             self._clock.now(),
         )
         await self._seats.release(connection, [(row["organization_id"], row["seat_kind"]) for row in rows])
@@ -227,13 +217,3 @@ class Accounts:
             tenant = Tenant(organization_id=event.organization_id, project_id=event.project_id)
             await self._refuse_taken(connection, tenant, mailbox.address)
             raise AddressTaken
-
-
-def binding(tenant: Tenant, owner_id: UUID, reference: CredentialRef) -> Binding:
-    """The vault's row of a credential."""
-    return Binding(
-        organization_id=tenant.organization_id,
-        owner_id=owner_id,
-        credential_id=reference.credential_id,
-        version=reference.version,
-    )

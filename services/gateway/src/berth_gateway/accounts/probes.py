@@ -22,7 +22,7 @@ from berth_events.contracts import (
 )
 from berth_events.runtime.store import Context
 from berth_gateway import feed
-from berth_gateway.accounts.commands import Mailbox, Tenant, binding
+from berth_gateway.accounts.mailboxes import Mailbox, Tenant, binding
 from berth_vault import VaultWriter
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class Probes:
     async def _change(self, connection: "Connection", new: Replacement, context: Context) -> list[feed.Entry]:
         """Give an account its new settings; nothing when it is gone."""
         row = await connection.fetchrow(
-            """SELECT organization_id, project_id, address, first_name, last_name, imap_issue, credential_id, version
+            """SELECT organization_id, project_id, address, first_name, last_name, imap_issue, credential_id, workspace_id,
+                      version
                  FROM account WHERE account_id = $1 AND removed_at IS NULL FOR UPDATE""",
             new.account_id,
         )
@@ -201,10 +202,12 @@ class Probes:
         if changed:
             events.append(AccountUpdated(**ids, **changed))
         envelopes = await self._store.append(connection, new.account_id, row["version"], events, context)
-        await self._vault.delete(connection, row["credential_id"])
+        if row["workspace_id"] is None:  # else the old one is the workspace's
+            await self._vault.delete(connection, row["credential_id"])
         await connection.execute(
             """UPDATE account SET provider = $2, first_name = $3, last_name = $4, imap = $5, smtp = $6, imap_issue = $7,
-                      credential_id = $8, credential_version = $9, version = $10 WHERE account_id = $1""",
+                      credential_id = $8, credential_version = $9, version = $10, updated_at = $11, workspace_id = NULL
+                WHERE account_id = $1""",
             new.account_id,
             new.provider,
             new.first_name,
@@ -215,5 +218,6 @@ class Probes:
             new.credential_ref.credential_id,
             new.credential_ref.version,
             envelopes[-1].sequence,
+            self._clock.now(),
         )
         return [(row["project_id"], envelope) for envelope in envelopes]

@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from berth_events.contracts import Diagnosis, DomainRecord, MailServer, Provider, SeatKind, Verification
+from berth_events.contracts import (
+    AccountSettings,
+    Checkup,
+    Diagnosis,
+    DomainRecord,
+    MailServer,
+    Provider,
+    SeatKind,
+    Verification,
+)
 
 if TYPE_CHECKING:
     import asyncpg
@@ -16,7 +25,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
     from berth_gateway.accounts.schemas import AccountStatus
 
-__all__ = ["AccountRepository", "AccountView", "Audit", "Proof"]
+__all__ = ["AccountFilter", "AccountRepository", "AccountView", "Audit", "Proof", "Tag"]
+
+TagMode = Literal["any", "all"]
 
 
 class Proof(BaseModel):
@@ -29,6 +40,17 @@ class Proof(BaseModel):
     imap: bool | None
     smtp: bool | None
     diagnosis: Diagnosis | None = None
+    imap_diagnosis: Diagnosis | None = None
+    smtp_diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A label of a project; the number is its id in dialects."""
+
+    number: int
+    name: str
+    color: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,38 +78,137 @@ class AccountView:
     imap_issue: bool
     seat_kind: SeatKind
     suspended: bool
+    signature: str
+    time_zone: str
+    settings: AccountSettings
+    tags: tuple[Tag, ...]
+    workspace_id: UUID | None
+    import_id: UUID | None
     created_at: datetime
+    updated_at: datetime
+    removed_reason: str | None
     status: "AccountStatus"
+    verified_at: datetime | None
     proof: Proof | None
+    checkup: Checkup | None
     domain_number: int
     domain_created_at: datetime
     audit: Audit | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFilter:
+    """Which accounts of a project; None does not ask.
+
+    Attributes:
+        search: part of address or name, whatever its case.
+        username: part of the SMTP user name.
+        tags: names; `tag_mode` says whether one or all of them.
+        oauth: signs in through an email workspace, or not.
+    """
+
+    statuses: Sequence[str] | None = None
+    providers: Sequence[str] | None = None
+    domain: str | None = None
+    seat_kind: str | None = None
+    suspended: bool | None = None
+    workspace_id: UUID | None = None
+    import_id: UUID | None = None
+    search: str | None = None
+    username: str | None = None
+    tags: Sequence[str] | None = None
+    tag_mode: TagMode = "any"
+    untagged: bool | None = None
+    imap_works: bool | None = None
+    smtp_works: bool | None = None
+    client_number: int | None = None
+    warmup_enabled: bool | None = None
+    sending_enabled: bool | None = None
+    oauth: bool | None = None
+
+
+_EVERY: Final = AccountFilter()
+
+_PAGE: Final = """
+WITH matching AS NOT MATERIALIZED (
+    SELECT a.account_id, a.number
+      FROM account a
+      LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
+     WHERE a.project_id = $1 AND a.removed_at IS NULL
+       AND ($6::text[] IS NULL OR coalesce(v.status, 'pending') = ANY($6))
+       AND ($7::text[] IS NULL OR a.provider = ANY($7))
+       AND ($8::text IS NULL OR a.domain = $8)
+       AND ($9::text IS NULL OR a.seat_kind = $9)
+       AND ($10::boolean IS NULL OR a.suspended = $10)
+       AND ($11::uuid IS NULL OR a.workspace_id = $11)
+       AND ($12::uuid IS NULL OR a.import_id = $12)
+       AND ($13::text IS NULL OR strpos(a.address_key, $13) > 0 OR strpos(lower(a.first_name || ' ' || a.last_name), $13) > 0)
+       AND ($14::text IS NULL OR strpos(lower(a.smtp ->> 'username'), $14) > 0)
+       AND ($15::text[] IS NULL OR $16 <= (
+               SELECT count(*) FROM account_tag l JOIN tag t USING (project_id, number)
+                WHERE l.account_id = a.account_id AND lower(t.name) = ANY($15)))
+       AND ($17::boolean IS NULL OR $17 <> EXISTS (SELECT FROM account_tag l WHERE l.account_id = a.account_id))
+       AND ($18::boolean IS NULL OR $18 = coalesce((v.verification ->> 'imap')::boolean, v.status = 'connected', false))
+       AND ($19::boolean IS NULL OR $19 = coalesce((v.verification ->> 'smtp')::boolean, v.status = 'connected', false))
+       AND ($20::int IS NULL OR (a.settings ->> 'client_number')::int = $20)
+       AND ($21::boolean IS NULL OR $21 = coalesce((a.settings ->> 'warmup_enabled')::boolean, false))
+       AND ($22::boolean IS NULL OR $22 = (coalesce((a.settings ->> 'sending_enabled')::boolean, true)
+                                           AND v.status = 'connected' AND NOT a.suspended))
+       AND ($23::boolean IS NULL OR $23 = (a.workspace_id IS NOT NULL)))
+SELECT counted.total, shown.account_id
+  FROM (SELECT CASE WHEN $5::boolean THEN (SELECT count(*) FROM matching) END AS total) counted
+  LEFT JOIN LATERAL (SELECT account_id, number FROM matching WHERE number > $2 ORDER BY number LIMIT $3 OFFSET $4) shown ON true
+ ORDER BY shown.number
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A page of accounts; `total` of all pages only when it was asked for."""
+
+    accounts: list[AccountView]
+    total: int | None
+
+
 class AccountRepository:
     """Queries; each is limited to one project, so that accounts of others are not found."""
 
-    async def find(self, connection: "Connection", project_id: UUID, account_id: UUID) -> AccountView | None:
-        """One account, or None."""
-        found = await self.views(connection, project_id, [account_id])
+    async def find(
+        self, connection: "Connection", project_id: UUID, account_id: UUID, *, removed: bool = False
+    ) -> AccountView | None:
+        """One account, or None; one that was removed only if it is asked for."""
+        found = await self.views(connection, project_id, [account_id], removed=removed)
         return found[0] if found else None
 
-    async def views(self, connection: "Connection", project_id: UUID, account_ids: Sequence[UUID]) -> list[AccountView]:
+    async def views(
+        self, connection: "Connection", project_id: UUID, account_ids: Sequence[UUID], *, removed: bool = False
+    ) -> list[AccountView]:
         """The accounts of these ids that exist, by number."""
         rows = await connection.fetch(
             """SELECT a.account_id, a.number, a.address, a.domain, a.provider, a.first_name, a.last_name, a.imap, a.smtp,
-                      a.imap_issue, a.seat_kind, a.suspended, a.created_at, coalesce(v.status, 'pending') AS status,
-                      v.verification - 'steps' AS proof, d.number AS domain_number, d.created_at AS domain_created_at,
-                      r.audited_at, r.record, r.definite
+                      a.imap_issue, a.seat_kind, a.suspended, a.signature, a.time_zone, a.settings, a.workspace_id, a.import_id,
+                      a.created_at, greatest(a.updated_at, v.verified_at) AS updated_at, a.removed_reason,
+                      coalesce(v.status, 'pending') AS status, v.verified_at,
+                      v.verification - 'steps' AS proof,
+                      CASE WHEN v.status <> 'connected' THEN jsonb_path_query_first(v.verification,
+                          '$.steps[*] ? (@.protocol != "smtp" && @.outcome == "failed").diagnosis') END AS imap_diagnosis,
+                      CASE WHEN v.status <> 'connected' THEN jsonb_path_query_first(v.verification,
+                          '$.steps[*] ? (@.protocol != "imap" && @.outcome == "failed").diagnosis') END AS smtp_diagnosis,
+                      c.checkup, (SELECT json_agg(json_build_object('number', t.number, 'name', t.name, 'color', t.color)
+                                                  ORDER BY t.number)::jsonb
+                                    FROM account_tag l JOIN tag t USING (project_id, number)
+                                   WHERE l.account_id = a.account_id) AS tags,
+                      d.number AS domain_number, d.created_at AS domain_created_at, r.audited_at, r.record, r.definite
                  FROM account a
                  JOIN domain d ON d.domain = a.domain
                  LEFT JOIN domain_record r ON r.domain = a.domain
                  LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
-                                         AND v.credential_version = a.credential_version
-                WHERE a.project_id = $1 AND a.removed_at IS NULL AND a.account_id = ANY($2::uuid[])
+                 LEFT JOIN checkup c ON c.account_id = a.account_id
+                WHERE a.project_id = $1 AND (a.removed_at IS NULL OR $3) AND a.account_id = ANY($2::uuid[])
                 ORDER BY a.number""",
             project_id,
             account_ids,
+            removed,
         )
         return [_view(row) for row in rows]
 
@@ -96,24 +217,52 @@ class AccountRepository:
         connection: "Connection",
         project_id: UUID,
         *,
-        after: int,
         limit: int,
-        status: "AccountStatus | None" = None,
-    ) -> list[AccountView]:
-        """The next accounts behind the number `after`, by number; `limit` at most."""
+        after: int = 0,
+        offset: int = 0,
+        only: AccountFilter = _EVERY,
+        total: bool = False,
+    ) -> Listed:
+        """Accounts by number.
+
+        Args:
+            connection: to the gateway's database.
+            project_id: whose.
+            limit: how many at most.
+            after: the number behind which the page begins.
+            offset: how many to leave out, for callers who count pages.
+            only: which accounts.
+            total: count the accounts of all pages, too.
+        """
+        tags = None if only.tags is None else sorted({tag.lower() for tag in only.tags})
         rows = await connection.fetch(
-            """SELECT a.account_id FROM account a
-                 LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
-                                         AND v.credential_version = a.credential_version
-                WHERE a.project_id = $1 AND a.removed_at IS NULL AND a.number > $2
-                  AND ($4::text IS NULL OR coalesce(v.status, 'pending') = $4)
-                ORDER BY a.number LIMIT $3""",
+            _PAGE,
             project_id,
             after,
             limit,
-            status,
+            offset,
+            total,
+            only.statuses,
+            only.providers,
+            only.domain,
+            only.seat_kind,
+            only.suspended,
+            only.workspace_id,
+            only.import_id,
+            only.search and only.search.lower(),
+            only.username and only.username.lower(),
+            tags,
+            len(tags) if tags and only.tag_mode == "all" else 1,
+            only.untagged,
+            only.imap_works,
+            only.smtp_works,
+            only.client_number,
+            only.warmup_enabled,
+            only.sending_enabled,
+            only.oauth,
         )
-        return await self.views(connection, project_id, [row["account_id"] for row in rows])
+        found = [row["account_id"] for row in rows if row["account_id"]]
+        return Listed(accounts=await self.views(connection, project_id, found), total=rows[0]["total"])
 
     async def by_number(self, connection: "Connection", project_id: UUID, number: int) -> UUID | None:
         """The id of the account with this number."""
@@ -144,7 +293,6 @@ class AccountRepository:
         row = await connection.fetchrow(
             """SELECT coalesce(v.status, 'pending') AS status, v.verification FROM account a
                  LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
-                                         AND v.credential_version = a.credential_version
                 WHERE a.project_id = $1 AND a.account_id = $2 AND a.removed_at IS NULL""",
             project_id,
             account_id,
@@ -170,7 +318,8 @@ class AccountRepository:
                  LEFT JOIN account a ON a.account_id = v.account_id
                  LEFT JOIN probe p ON p.probe_id = v.account_id
                 WHERE v.account_id = ANY($1::uuid[])
-                  AND (p.settled_at IS NOT NULL OR a.removed_at IS NOT NULL OR a.on_failure = 'keep')""",
+                  AND (p.settled_at IS NOT NULL
+                       OR v.credential_id = a.credential_id AND (a.removed_at IS NOT NULL OR a.on_failure = 'keep'))""",
             subjects,
         )
         return {row["account_id"]: Verification.model_validate(row["verification"]) for row in rows}
@@ -186,15 +335,26 @@ class AccountRepository:
 def _view(row: "asyncpg.Record") -> AccountView:
     taken = (
         "account_id", "number", "address", "domain", "provider", "first_name", "last_name", "imap_issue", "seat_kind",
-        "suspended", "created_at", "status", "domain_number", "domain_created_at",
+        "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason", "status",
+        "verified_at", "domain_number", "domain_created_at",
     )  # fmt: skip
     return AccountView(
         **{name: row[name] for name in taken},
         imap=_server(row["imap"]),
         smtp=_server(row["smtp"]),
-        proof=Proof.model_validate(row["proof"]) if row["proof"] else None,
+        settings=AccountSettings.model_validate(row["settings"]),
+        tags=tuple(Tag(**tag) for tag in row["tags"] or ()),
+        proof=_proof(row),
+        checkup=Checkup.model_validate(row["checkup"]) if row["checkup"] else None,
         audit=_audit(row),
     )
+
+
+def _proof(row: "asyncpg.Record") -> Proof | None:
+    if row["proof"] is None:
+        return None
+    diagnoses = {name: row[name] for name in ("imap_diagnosis", "smtp_diagnosis")}
+    return Proof.model_validate({**row["proof"], **diagnoses})
 
 
 def _server(stored: Mapping[str, Any] | None) -> MailServer | None:

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
-from berth_gateway.accounts.commands import Mailbox
+from berth_gateway.accounts.mailboxes import Mailbox
 from berth_gateway.accounts.schemas import AccountInput, ServerInput
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.errors import FieldFault, InvalidFields

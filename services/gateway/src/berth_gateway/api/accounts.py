@@ -8,6 +8,7 @@ from starlette.responses import Response
 from berth_events.runtime.database import Connection
 from berth_gateway.accounts.commands import ConnectAccount
 from berth_gateway.accounts.presentation import account_resource, verification_report
+from berth_gateway.accounts.repository import AccountFilter
 from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, AccountStatus, VerificationReport
 from berth_gateway.accounts.translation import mailbox_of
 from berth_gateway.api.authentication import Reads, Writes
@@ -98,12 +99,16 @@ async def list_accounts(
     after = decode_cursor(_CURSOR, cursor)
     async with services.pool.acquire() as connection:
         found = await services.repository.page(
-            connection, caller.tenant.project_id, after=after, limit=limit + 1, status=status
+            connection,
+            caller.tenant.project_id,
+            after=after,
+            limit=limit + 1,
+            only=AccountFilter(statuses=status and [status]),
         )
-    shown = found[:limit]
+    shown = found.accounts[:limit]
     return AccountPage(
         items=[account_resource(view) for view in shown],
-        next_cursor=encode_cursor(_CURSOR, shown[-1].number) if len(found) > limit else None,
+        next_cursor=encode_cursor(_CURSOR, shown[-1].number) if len(found.accounts) > limit else None,
     )
 
 

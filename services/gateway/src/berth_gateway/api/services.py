@@ -8,15 +8,27 @@ from fastapi import Depends, Request
 from berth_events.runtime.store import Context
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from berth_events.contracts import Verification
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Pool
+    from berth_gateway.accounts.changes import Changes
     from berth_gateway.accounts.commands import Accounts
+    from berth_gateway.accounts.connecting import Connecting
+    from berth_gateway.accounts.probes import Probes
     from berth_gateway.accounts.repository import AccountRepository
     from berth_gateway.accounts.servers import ServerVetting
+    from berth_gateway.accounts.tags import Tags
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
     from berth_gateway.feed import FeedReader, FeedTail
-    from berth_gateway.tenants import OperatorKey, Tenants
+    from berth_gateway.tenants.keyring import Keyring
+    from berth_gateway.tenants.keys import Keys
+    from berth_gateway.tenants.organizations import Organizations
+    from berth_gateway.tenants.projects import Projects
+    from berth_gateway.tenants.secrets import OperatorKey
+    from berth_gateway.waiting import Waiting
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
 
@@ -36,13 +48,21 @@ class Services:
     pool: "Pool"
     clock: "Clock"
     operator_key: "OperatorKey"
-    tenants: "Tenants"
+    keyring: "Keyring"
+    keys: "Keys"
+    organizations: "Organizations"
+    projects: "Projects"
     idempotency: "Idempotency"
     vetting: "ServerVetting"
     accounts: "Accounts"
     repository: "AccountRepository"
     feed: "FeedReader"
     tail: "FeedTail"
+    changes: "Changes"
+    tags: "Tags"
+    probes: "Probes"
+    connecting: "Connecting"
+    settled: "Waiting[UUID, Verification]"
     mailreach: "ImapAuth"
     timing: StreamTiming = StreamTiming()
 

@@ -1,12 +1,12 @@
 """Between MailReach's forms and ours."""
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from berth_events.contracts import Provider, Verification
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
-from berth_gateway.accounts.commands import Mailbox
+from berth_gateway.accounts.mailboxes import Mailbox
 from berth_gateway.accounts.presentation import domain_resource
 from berth_gateway.accounts.repository import AccountView, Audit
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
@@ -20,9 +20,8 @@ from berth_gateway.dialects.mailreach.schemas import (
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_vault import Credential, SecretName
 
-__all__ = ["account", "connection_of", "dry_run_account", "error_of", "mailbox_of"]
+__all__ = ["account", "dry_run_account", "error_of", "mailbox_of"]
 
-_SECRETS: Final[tuple[SecretName, ...]] = ("imap_password", "smtp_password")
 _DEFAULT_PORTS: Final = {"imap": 993, "smtp": 587}
 _SENDING_PROVIDERS: Final[dict[Provider, str | None]] = {"gmail": "google", "outlook": "microsoft", "custom": None}
 
@@ -62,19 +61,6 @@ async def mailbox_of(request: ImapAuthRequest, vetting: ServerVetting) -> Mailbo
         credential=Credential(secrets),
         imap_issue=request.imap_issue,
     )
-
-
-def connection_of(request: ImapAuthRequest, mailbox: Mailbox) -> dict[str, Any]:
-    """Everything that makes two requests the same, secrets included: only for a fingerprint."""
-    return {
-        "request": request.model_dump(
-            mode="json", include={"first_name", "last_name", "provider", "imap_issue", "spamchecker_only"}
-        ),
-        "address": mailbox.address.key,
-        "imap": mailbox.imap and mailbox.imap.model_dump(mode="json"),
-        "smtp": mailbox.smtp and mailbox.smtp.model_dump(mode="json"),
-        "secrets": {name: mailbox.credential.reveal(name) for name in _SECRETS if name in mailbox.credential.names},
-    }
 
 
 def account(view: AccountView, *, alive: bool) -> Account:

@@ -1,7 +1,7 @@
 """What was tried just now, so that a repeated request neither logs in again nor is refused twice by the mail provider.
 
-MailReach answers bad credentials with 500, and its guide tells clients to repeat a 5xx four or five times: without this,
-one wrong password would be four failed logins, and a locked mailbox.
+The clients of every dialect repeat what was answered with a 5xx or not at all, four or five times; MailReach even answers bad
+credentials with 500. Without this, one wrong password would be four failed logins, and a locked mailbox.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,9 @@ class Attempts:
     async def refused(self, connection: "Connection", project_id: UUID, fingerprint: bytes) -> UUID | None:
         """The subject that failed with the same credentials just now, in a dry run or not."""
         found: UUID | None = await connection.fetchval(
-            """SELECT subject FROM attempt JOIN verification v ON v.account_id = subject
+            """SELECT subject FROM attempt t JOIN verification v
+                       ON v.account_id = t.subject
+                      AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = t.credential_id)
                 WHERE project_id = $1 AND fingerprint = $2 AND v.status = 'failed' AND v.verified_at > $3
                 ORDER BY v.verified_at DESC LIMIT 1""",
             project_id,
@@ -82,7 +84,9 @@ class Attempts:
         """
         found: UUID | None = await connection.fetchval(
             """SELECT t.subject FROM attempt t
-                 LEFT JOIN verification v ON v.account_id = t.subject
+                 LEFT JOIN verification v
+                        ON v.account_id = t.subject
+                       AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = t.credential_id)
                  LEFT JOIN probe p ON p.probe_id = t.subject
                  LEFT JOIN account a ON a.account_id = t.account_id AND a.removed_at IS NULL
                 WHERE t.project_id = $1 AND t.fingerprint = $2 AND t.dry_run = ($3::uuid IS NULL)
@@ -99,6 +103,19 @@ class Attempts:
             self._clock.now() - _REPEATED_WITHIN,
         )
         return found
+
+    async def made(self, connection: "Connection", project_id: UUID, fingerprint: bytes, account_id: UUID) -> bool:
+        """Whether an equal request gave the account what it has, and it is not known to work."""
+        found = await connection.fetchval(
+            """SELECT true FROM attempt t JOIN account a ON a.account_id = t.account_id AND a.credential_id = t.credential_id
+                 LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
+                WHERE t.project_id = $1 AND t.fingerprint = $2 AND t.account_id = $3
+                  AND coalesce(v.status, 'pending') <> 'connected'""",
+            project_id,
+            fingerprint,
+            account_id,
+        )
+        return bool(found)
 
     async def record(self, connection: "Connection", project_id: UUID, fingerprint: bytes, attempt: Attempt) -> None:
         """Remember the verification that was started for a request."""

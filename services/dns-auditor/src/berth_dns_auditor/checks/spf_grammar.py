@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, Literal
 
+from berth_dns_auditor.checks.spf_macros import BadMacro, check_macros
+
 __all__ = [
     "Directive",
     "Modifier",
     "Network",
     "SpfRecord",
     "SyntaxIssue",
-    "expand",
     "is_spf",
     "parse_spf",
 ]
@@ -32,10 +33,7 @@ _VERSION: Final = re.compile(r"v=spf1(?= |$)", re.IGNORECASE)
 _MODIFIER: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 _DIRECTIVE: Final = re.compile(r"([+?~-]?)([A-Za-z][A-Za-z0-9]*)([:/].*)?", re.DOTALL)
 _CIDR_TAIL: Final = re.compile(r"(?:/([0-9]+))?(?://([0-9]+))?$")
-_MACRO: Final = re.compile(r"%\{([A-Za-z])([0-9]*)(r?)([.+,/_=-]*)\}|%[%_-]", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*")
-_LETTERS: Final = frozenset("slodiphv")
-_EXPLANATION_LETTERS: Final = frozenset("crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,15 @@ class SpfRecord:
     @property
     def redirect(self) -> Modifier | None:
         """The redirect, whether or not an `all` makes it ineffective (§6.1)."""
-        return next((term for term in self.terms if isinstance(term, Modifier) and term.name == "redirect"), None)
+        return self._modifier("redirect")
+
+    @property
+    def exp(self) -> Modifier | None:
+        """Where the explanation of a fail stands (§6.2)."""
+        return self._modifier("exp")
+
+    def _modifier(self, name: str) -> Modifier | None:
+        return next((term for term in self.terms if isinstance(term, Modifier) and term.name == name), None)
 
 
 def is_spf(text: str) -> bool:
@@ -127,40 +133,6 @@ def parse_spf(text: str) -> SpfRecord:
         terms.append(term)
         after_all = after_all or (isinstance(term, Directive) and term.mechanism == "all")
     return SpfRecord(text, tuple(terms), tuple(issues))
-
-
-def expand(spec: str, domain: str, sender_domain: str) -> str | None:
-    """The name that a domain-spec stands for, or None when it depends on the message.
-
-    Args:
-        spec: A domain-spec that was parsed without error.
-        domain: The domain whose record holds it: the macro d (§7.2).
-        sender_domain: The domain that the check began with: the macro o.
-    """
-    values = {"d": domain, "o": sender_domain}
-    dynamic = False
-
-    def value(match: re.Match[str]) -> str:
-        nonlocal dynamic
-        if match.group(1) is None:
-            return {"%%": "%", "%_": " ", "%-": "%20"}[match.group()]
-        letter, digits, reverse, delimiters = match.groups()
-        if letter.lower() not in values:
-            dynamic = True
-            return ""
-        parts = re.split(f"[{re.escape(delimiters or '.')}]", values[letter.lower()])
-        if reverse:
-            parts.reverse()
-        # No name has a thousand labels, and a longer run of digits would not even be an int.
-        return ".".join(parts[-int(digits.lstrip("0")[:4]) :] if digits else parts)
-
-    name = _MACRO.sub(value, spec)
-    return None if dynamic else _within_253(name.lower().removesuffix("."))
-
-
-def _within_253(name: str) -> str:
-    """Drop labels from the left until the name fits (§7.3)."""
-    return name[-254:].partition(".")[2] or name if len(name) > 253 else name  # noqa: PLR2004
 
 
 class _Wrong(Exception):
@@ -259,18 +231,7 @@ def _domain_spec(spec: str) -> str:
 
 
 def _check_macros(text: str) -> int:
-    """Check every macro; returns where the last one ends (0: there is none)."""
-    end = position = 0
-    while (position := text.find("%", position)) >= 0:
-        match = _MACRO.match(text, position)
-        if match is None:
-            raise _Wrong("SPF_MACRO_INVALID", f"{text[position : position + 12]} is not a macro")
-        letter, digits = match.group(1), match.group(2)
-        if letter and letter.lower() in _EXPLANATION_LETTERS:
-            raise _Wrong("SPF_MACRO_INVALID", f"the letter {letter} is for explanations only")
-        if letter and letter.lower() not in _LETTERS:
-            raise _Wrong("SPF_MACRO_INVALID", f"{letter} is not a macro letter")
-        if digits and not digits.strip("0"):
-            raise _Wrong("SPF_MACRO_INVALID", "a count of 0 labels")
-        end = position = match.end()
-    return end
+    try:
+        return check_macros(text)
+    except BadMacro as error:
+        raise _Wrong("SPF_MACRO_INVALID", str(error)) from None

@@ -13,10 +13,10 @@ from berth_dns_auditor.checks.spf_grammar import (
     Directive,
     Modifier,
     SpfRecord,
-    expand,
     is_spf,
     parse_spf,
 )
+from berth_dns_auditor.checks.spf_macros import expand_name
 from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
 
 __all__ = ["Lookup", "Node", "SpfTree", "Tally", "fetch_tree", "lookups_of", "tally"]
@@ -137,11 +137,12 @@ def _lookups(node: Node, sender_domain: str) -> Iterator[Lookup]:
     record = node.record
     if record is None:
         return
+    known = {"d": node.domain, "o": sender_domain}
     for term in record.reached:
         if kind := _kind(term):
-            yield Lookup(kind, term.text, expand(term.target or "%{d}", node.domain, sender_domain))
+            yield Lookup(kind, term.text, expand_name(term.target or "%{d}", known))
     if record.redirect and record.all is None:
-        yield Lookup("redirect", record.redirect.text, expand(record.redirect.value, node.domain, sender_domain))
+        yield Lookup("redirect", record.redirect.text, expand_name(record.redirect.value, known))
 
 
 def _kind(term: Directive | Modifier) -> LookupKind | None:

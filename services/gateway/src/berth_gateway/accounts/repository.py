@@ -335,8 +335,8 @@ class AccountRepository:
 def _view(row: "asyncpg.Record") -> AccountView:
     taken = (
         "account_id", "number", "address", "domain", "provider", "first_name", "last_name", "imap_issue", "seat_kind",
-        "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason", "status",
-        "verified_at", "domain_number", "domain_created_at",
+        "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason",
+        "status", "verified_at", "domain_number", "domain_created_at",
     )  # fmt: skip
     return AccountView(
         **{name: row[name] for name in taken},

@@ -138,6 +138,10 @@ class HostGuard:
                     "or have the operator add its network to BERTH_ALLOW_NETWORKS."
                 )
 
+    def all_allowed(self, addresses: Iterable[Address]) -> bool:
+        """Whether each of the addresses lies in a network that the operator allows besides the public Internet."""
+        return all(in_networks(address, self._policy.allow_networks) for address in addresses)
+
     async def vet(self, host: str, port: int) -> VettedHost:
         """Check port and name, resolve once, check every address.
 

@@ -19,8 +19,11 @@ __all__ = [
     "Finding",
     "MxCheck",
     "MxRecord",
+    "RecordChange",
     "Registration",
+    "SenderCheck",
     "SpfCheck",
+    "SpfTerm",
     "WebCheck",
     "domain_id",
 ]
@@ -34,6 +37,18 @@ def domain_id(domain: str) -> UUID:
     return uuid5(NAMESPACE_DNS, domain.lower().rstrip("."))
 
 
+class RecordChange(Value):
+    """A change to one name of the DNS: some of its records go, one comes; records that are not named stay."""
+
+    name: Text = Field(description="the name, without a final dot")
+    type: Text = Field(description="the type of the records, for example TXT")
+    value: Text | None = Field(
+        default=None,
+        description="the record to publish: of TXT the whole text, of MX `10 mx.example.com`; null: none, only remove",
+    )
+    replaces: tuple[Text, ...] = Field(default=(), description="the records to remove, as they are published now")
+
+
 class Finding(Value):
     """One thing that was noticed. Identified by (code, subject); text is rendered from the code, never stored."""
 
@@ -43,6 +58,10 @@ class Finding(Value):
         description="critical: mail fails or the domain can be abused now; unknown: a question could not be answered"
     )
     evidence: tuple[Text, ...] = Field(default=(), description="names asked, response codes, raw strings")
+    publish: tuple[RecordChange, ...] = Field(
+        default=(),
+        description="what to change in the DNS so that it goes away; empty: what to publish cannot be known from the DNS",
+    )
 
 
 class MxRecord(Value):
@@ -60,6 +79,15 @@ class MxCheck(Value):
     records: tuple[MxRecord, ...] = Field(default=(), description="by preference; empty when there is no MX record")
 
 
+class SpfTerm(Value):
+    """One term of the domain's SPF record, or of one that it leads to, that asks the DNS."""
+
+    depth: int = Field(ge=0, description="0: in the domain's own record; 1: in one that it includes; and so on")
+    domain: Text = Field(description="whose record it stands in")
+    term: Text = Field(description="as written, for example include:_spf.example.net")
+    lookups: int = Field(ge=1, description="how many lookups it stands for, itself and all that it leads to")
+
+
 class SpfCheck(Value):
     """The domain's SPF record (RFC 7208)."""
 
@@ -69,6 +97,7 @@ class SpfCheck(Value):
     value: Text | None = Field(default=None, description="the record, its strings joined without spaces; null: none")
     lookups: int | None = Field(default=None, ge=0, description="terms that ask the DNS; more than 10 is an error")
     void_lookups: int | None = Field(default=None, ge=0, description="of these, those without an answer; at most 2")
+    tree: tuple[SpfTerm, ...] = Field(default=(), description="where the lookups come from, in the order of evaluation")
 
 
 class DkimCheck(Value):
@@ -89,7 +118,39 @@ class DmarcCheck(Value):
     policy: Literal["none", "quarantine", "reject"] | None = Field(
         default=None, description="the effective policy for the domain; null: no record applies"
     )
+    subdomain_policy: Literal["none", "quarantine", "reject"] | None = Field(
+        default=None, description="the effective policy for names below the domain"
+    )
+    missing_policy: Literal["none", "quarantine", "reject"] | None = Field(
+        default=None, description="the effective policy for names below the domain that do not exist"
+    )
     location: Text | None = Field(default=None, description="the domain whose record applies")
+    organizational_domain: Text | None = Field(
+        default=None, description="by the tree walk, with which alignment is decided (RFC 9989)"
+    )
+    registrable_domain: Text | None = Field(
+        default=None, description="by the public suffix list, with which older receivers decide it (RFC 7489)"
+    )
+
+
+class SenderCheck(Value):
+    """What receivers make of mail of the domain from one address."""
+
+    state: CheckState = Field(
+        description="pass: SPF passes in alignment and the reverse DNS is confirmed; unknown: no definite answer"
+    )
+    address: Text = Field(description="the IP address that sends")
+    reverse_dns: Text | None = Field(
+        default=None, description="a name of the address that resolves back to it; null: none"
+    )
+    spf: Literal["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"] = Field(
+        description="the result of check_host (RFC 7208 section 2.6)"
+    )
+    spf_domain: Text = Field(description="the domain of the return path, whose policy was asked for")
+    spf_term: Text | None = Field(default=None, description="the term that matched; null: none did")
+    aligned: bool | None = Field(
+        default=None, description="whether that domain belongs to the organization of the From address; null: not known"
+    )
 
 
 class Registration(Value):
@@ -113,6 +174,7 @@ class DomainRecord(Value):
     spf: SpfCheck = Field(description="who may send for the domain")
     dkim: DkimCheck = Field(description="how its mail is signed")
     dmarc: DmarcCheck = Field(description="what receivers are told to do with mail that fails both")
+    senders: tuple[SenderCheck, ...] = Field(default=(), description="the addresses known to send for the domain")
     registration: Registration | None = Field(default=None, description="of the registered domain; null: not asked")
     web: WebCheck | None = Field(default=None, description="null: not asked")
     health_score: int | None = Field(

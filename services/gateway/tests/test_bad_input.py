@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import structlog
 
-from berth_gateway.tenants import Tenants
+from berth_gateway.tenants.keyring import Keyring
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
 
 SECRET = "canary-5e4d"
@@ -203,10 +203,10 @@ async def test_a_mistake_of_ours_tells_nothing(
 async def test_a_database_that_is_away(
     harness: GatewayHarness, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception
 ) -> None:
-    async def away(_self: object, _key: str) -> None:
+    async def away(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(Tenants, "recognise", away)
+    monkeypatch.setattr(Keyring, "recognise", away)
     answer = await harness.http.post(path, json={}, headers={"X-Api-Key": "berth_abcdefgh_x"})
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"

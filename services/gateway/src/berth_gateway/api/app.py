@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
-from berth_gateway.api import accounts, events, examples, openapi, organizations, problems
+from berth_gateway.api import accounts, events, examples, keys, openapi, organizations, problems
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach import endpoints as mailreach
@@ -20,8 +20,8 @@ _MAX_BODY_BYTES: Final = 1_000_000
 _DESCRIPTION: Final = """\
 Connects mailboxes: proves over IMAP and SMTP that they work, says why when they do not, and audits their domains.
 
-Send the key of a project as `Authorization: Bearer KEY` or `X-Api-Key: KEY`. Errors are problem documents (RFC 9457); each names
-what to mend. Every answer carries `X-Request-Id`.
+Send a key as `Authorization: Bearer KEY` or `X-Api-Key: KEY`; with a platform key, say in `X-Project-Id` for which project.
+Errors are problem documents (RFC 9457); each names what to mend. Every answer carries `X-Request-Id`.
 """
 
 
@@ -40,7 +40,7 @@ def make_app(services: Services) -> FastAPI:
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, render=_render)
     app.add_middleware(RequestIdentity)
-    for router in (organizations.router, accounts.router, events.router, mailreach.router):
+    for router in (organizations.router, keys.router, accounts.router, events.router, mailreach.router):
         app.include_router(router)
     return app
 

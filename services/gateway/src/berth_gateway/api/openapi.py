@@ -15,12 +15,15 @@ from berth_gateway.errors import (
     InvalidJson,
     MissingKey,
     MissingScope,
+    NotFound,
+    ProjectRequired,
+    TooManyRequests,
     Unavailable,
     UnsupportedMediaType,
     WrongKey,
 )
 
-__all__ = ["BODY", "KEY", "Problem", "install", "problems"]
+__all__ = ["BODY", "KEY", "MANAGER", "Problem", "install", "problems"]
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 #: What the framework would answer to invalid fields; ours are problems.
@@ -50,8 +53,10 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = []
 
 
-#: What every call with a project's key may answer.
-KEY = (MissingKey, WrongKey, MissingScope, Unavailable)
+#: What every call on organizations, projects and keys may answer.
+MANAGER = (MissingKey, WrongKey, MissingScope, TooManyRequests, Unavailable)
+#: What every call for one project may answer.
+KEY = (*MANAGER, ProjectRequired, NotFound)
 #: What every call with a body may answer besides.
 BODY = (InvalidJson, BodyTooLarge, UnsupportedMediaType, InvalidFields)
 
@@ -59,7 +64,7 @@ BODY = (InvalidJson, BodyTooLarge, UnsupportedMediaType, InvalidFields)
 def problems(*errors: type[GatewayError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an endpoint that may answer with these errors; those of one status stand side by side."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for error in errors:
+    for error in dict.fromkeys(errors):
         response = responses.setdefault(
             error.status,
             {

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -9,9 +10,20 @@ from fastapi import Depends, Path
 
 from berth_gateway.errors import InvalidCursor, NotFound
 
-__all__ = ["AccountId", "KeyId", "OrganizationId", "ProjectId", "decode_cursor", "encode_cursor"]
+__all__ = [
+    "AccountId",
+    "KeyId",
+    "OrganizationId",
+    "ProjectId",
+    "decode_cursor",
+    "decode_place",
+    "encode_cursor",
+    "encode_place",
+]
 
 _MAX_POSITION: Final = 2**63 - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def _uuid(text: str) -> UUID:
@@ -45,7 +57,7 @@ KeyId = Annotated[UUID, Depends(_key)]
 
 def encode_cursor(kind: str, position: int) -> str:
     """An opaque cursor. The kind keeps the cursors of different lists apart."""
-    return base64.urlsafe_b64encode(f"{kind}{position}".encode()).decode().rstrip("=")
+    return _opaque(f"{kind}{position}")
 
 
 def decode_cursor(kind: str, cursor: str | None) -> int:
@@ -56,11 +68,42 @@ def decode_cursor(kind: str, cursor: str | None) -> int:
     """
     if cursor is None:
         return 0
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (ValueError, binascii.Error):
-        raise InvalidCursor from None
+    text = _plain(cursor)
     digits = text.removeprefix(kind)
     if digits == text or not digits.isdecimal() or len(digits) > 19 or int(digits) > _MAX_POSITION:  # noqa: PLR2004 - 2^63 has 19
         raise InvalidCursor
     return int(digits)
+
+
+def encode_place(kind: str, created_at: datetime, identity: UUID) -> str:
+    """The opaque cursor of a list in the order in which things were made: behind this one."""
+    return _opaque(f"{kind}{(created_at - _EPOCH) // _MICROSECOND}.{identity.hex}")
+
+
+def decode_place(kind: str, cursor: str | None) -> tuple[datetime, UUID]:
+    """The place that such a cursor stands for; None stands for the beginning.
+
+    Raises:
+        InvalidCursor: it is not one of this kind.
+    """
+    if cursor is None:
+        return _EPOCH, UUID(int=0)
+    text = _plain(cursor)
+    digits, _, identity = text.removeprefix(kind).partition(".")
+    if not text.startswith(kind) or not digits.isdecimal() or len(digits) > 16:  # noqa: PLR2004 - until the year 2286
+        raise InvalidCursor
+    try:
+        return _EPOCH + int(digits) * _MICROSECOND, UUID(identity)
+    except ValueError:
+        raise InvalidCursor from None
+
+
+def _opaque(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _plain(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except (ValueError, binascii.Error):
+        raise InvalidCursor from None

@@ -33,6 +33,7 @@ Renderer: TypeAlias = Callable[[str, GatewayError, UUID], Response]
 
 #: No minimum of the API is above one.
 _EMPTY: Final = ("The value is empty.", "Send a value that is not empty.")
+_TIME: Final = ("The value is not a time with an offset.", "Send ISO 8601, such as 2027-01-31T12:00:00Z.")
 #: pydantic's error type -> what is wrong and how to mend it; `{}` takes values of the error's context.
 _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "missing": ("The field is missing.", "Add it."),
@@ -54,6 +55,12 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "model_type": ("The value is not an object.", "Send a JSON object."),
     "list_type": ("The value is not a list.", "Send a JSON array."),
     "uuid_parsing": ("The value is not a UUID.", "Send 32 hexadecimal digits in groups of 8-4-4-4-12."),
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "datetime_type": _TIME,
+    "timezone_aware": _TIME,
+    "string_pattern_mismatch": ("The value does not have the right form.", "Send what matches {pattern}."),
+    "time_zone": ("The value is not a time zone.", "Send an IANA name, for example Europe/Berlin."),
     "value_error": ("The text has characters that cannot be stored.", "Remove NUL and lone surrogates."),
 }
 _OTHER: Final = ("The value is not valid.", "See the field in /openapi.json.")

@@ -1,0 +1,1 @@
+"""Organizations, their projects, and API keys: who may do what."""

@@ -26,6 +26,7 @@ from berth_gateway.accounts.servers import ServerVetting
 from berth_gateway.accounts.tags import Tags
 from berth_gateway.api.app import make_app
 from berth_gateway.api.idempotency import Idempotency
+from berth_gateway.api.rate_limits import RateLimits
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
 from berth_gateway.feed import FeedReader, FeedTail
@@ -96,6 +97,7 @@ def compose(
         pool=pool,
         clock=clock,
         operator_key=OperatorKey(operator_key),
+        rate_limits=RateLimits(settings.berth_rate_limit, settings.berth_wrong_key_limit),
         keyring=Keyring(pool, clock),
         keys=Keys(clock),
         organizations=Organizations(clock),

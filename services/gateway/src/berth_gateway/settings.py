@@ -5,10 +5,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from berth_events.runtime.settings import ServiceSettings
+from berth_gateway.tenants.rates import RATE
 from berth_net.settings import HostSettings
 from berth_vault import parse_public_key
 
 __all__ = ["GatewaySettings"]
+
+RateLimit = Annotated[str, Field(pattern=RATE)]
 
 
 def _public_key(text: str) -> str:
@@ -24,4 +27,11 @@ class GatewaySettings(ServiceSettings, HostSettings):
     )
     berth_vault_public_key: Annotated[str, AfterValidator(_public_key)] = Field(
         description="ID:BASE64; credentials are sealed to it"
+    )
+    berth_rate_limit: RateLimit = Field(
+        default="6000/minute",
+        description="requests that an API key without a limit of its own may send to each replica",
+    )
+    berth_wrong_key_limit: RateLimit = Field(
+        default="60/minute", description="wrong API keys that each replica looks up for one client address"
     )

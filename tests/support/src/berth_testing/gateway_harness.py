@@ -30,6 +30,7 @@ from berth_events.runtime.store import EventStore
 from berth_gateway.api.app import make_app
 from berth_gateway.bootstrap import SERVICE, Gateway, compose
 from berth_gateway.settings import GatewaySettings
+from berth_gateway.tenants.scopes import PLATFORM_ONLY, SCOPES
 from berth_net import Address, HostNotFound
 from berth_testing.gateway_results import audited, verified
 from berth_testing.postgres import ROLE_MARK, ROLE_PASSWORD, PostgresServer
@@ -39,7 +40,7 @@ __all__ = ["OPERATOR_KEY", "GatewayHarness", "NamedHosts", "Project", "ShiftedCl
 
 OPERATOR_KEY: Final = "platform-key-of-the-tests"
 _KEYS: Final = generate_key("test")
-_ALL_SCOPES: Final = ("accounts:read", "accounts:write", "events:read")
+_ALL_SCOPES: Final = tuple(scope for scope in SCOPES if scope not in PLATFORM_ONLY)
 
 
 def _schema(projection: RebuildableProjection) -> str:
@@ -119,6 +120,7 @@ class GatewayHarness:
         )
         await self.owner.execute(f"TRUNCATE {tables}")
         self.clock.shift = timedelta()
+        self.gateway.services.rate_limits.forget()
         self.resolver.known, self.resolver.silent = {}, False
         self._sequences.clear()
         self.history.clear()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg
 import httpx
 
+from berth_gateway.tenants.scopes import PLATFORM_ONLY, SCOPES
 from berth_local.children import Child, Children
 from berth_local.databases import Databases, prepare_databases
 from berth_local.guardian import Guardian
@@ -26,6 +27,8 @@ __all__ = ["ALLOWED_NETWORK", "Platform", "Surroundings", "run_platform"]
 #: What the services may dial although it is loopback: the mail bed's addresses, 127.0.0.0 to 127.0.0.7.
 ALLOWED_NETWORK: Final = "127.0.0.0/29"
 _LIMITS_WITHIN_S: Final = 30
+#: Tests and benchmarks are not to be slowed down.
+_RATE_LIMIT: Final = "1000000/second"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +125,9 @@ class Platform:
         async with self.operator() as http:
             organization = (await _post(http, "/v1/organizations", {"name": "Acme"}))["id"]
             project = (await _post(http, f"/v1/organizations/{organization}/projects", {"name": "Main"}))["id"]
-            scopes = ["accounts:read", "accounts:write", "events:read"]
-            key = (await _post(http, f"/v1/projects/{project}/keys", {"name": "tests", "scopes": scopes}))["key"]
+            scopes = [scope for scope in SCOPES if scope not in PLATFORM_ONLY]
+            terms = {"name": "tests", "scopes": scopes, "rate_limit": _RATE_LIMIT}
+            key = (await _post(http, f"/v1/projects/{project}/keys", terms))["key"]
         await self.subscribe(organization, monitoring=monitoring, spam_check=spam_check)
         client = self._client("gateway", key)
         self._clients.append(client)

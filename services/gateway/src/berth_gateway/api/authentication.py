@@ -12,7 +12,7 @@ from starlette.requests import Request
 from berth_gateway.accounts.mailboxes import Tenant
 from berth_gateway.api.idempotency import OPERATOR
 from berth_gateway.api.services import Provided, Services
-from berth_gateway.errors import MissingKey, MissingScope, NotFound, ProjectRequired, WrongKey
+from berth_gateway.errors import MissingKey, MissingScope, NotFound, ProjectRequired, TooManyRequests, WrongKey
 from berth_gateway.tenants.keyring import Caller, Holder
 from berth_gateway.tenants.keys import Manager
 from berth_gateway.tenants.scopes import SCOPES, Scope
@@ -52,6 +52,8 @@ ProjectId = Annotated[
     ),
 ]
 
+#: What was said to one key is for nobody else.
+_CACHE: Final = {"Cache-Control": "no-store"}
 #: What a name that cannot be an id stands for: no project has it.
 _NOBODY: Final = UUID(int=0)
 
@@ -81,7 +83,7 @@ async def caller_for(request: Request, services: Services, key: str, project: st
     """Who has this key, for one project. Dialects in which keys come in other ways find the caller with it.
 
     Args:
-        request: what it counts as, and where from.
+        request: where it comes from; its answer gets the headers of the rate limit.
         services: everything behind the endpoints.
         key: as the client presented it, wherever.
         project: the id of the project that the request names, if it does. A project's key needs none, a platform key does.
@@ -89,6 +91,7 @@ async def caller_for(request: Request, services: Services, key: str, project: st
 
     Raises:
         WrongKey: the key is unknown, expired or revoked.
+        TooManyRequests: it is used too often.
         MissingScope: the key may not do this.
         ProjectRequired: a platform key without a project.
         NotFound: the key has no such project.
@@ -108,7 +111,7 @@ async def caller_of(request: Request, services: Services, scope: Scope) -> Calle
 
     Raises:
         MissingKey: it has no key.
-        WrongKey, MissingScope, ProjectRequired, NotFound: as `caller_for`.
+        WrongKey, TooManyRequests, MissingScope, ProjectRequired, NotFound: as `caller_for`.
     """
     return await caller_for(request, services, presented_key(request), presented_project(request), scope)
 
@@ -117,7 +120,7 @@ async def manager_for(request: Request, services: Services, key: str, scope: Sco
     """Who has this key, for calls on organizations, projects and keys: the operator or a platform.
 
     Raises:
-        WrongKey: the key is unknown, expired or revoked.
+        WrongKey, TooManyRequests: as `caller_for`.
         MissingScope: it is a project's, or may not do this.
     """
     holder = await _holder(request, services, key, None)
@@ -130,15 +133,28 @@ async def manager_for(request: Request, services: Services, key: str, scope: Sco
         key_id=holder.key_id,
         organization_id=holder.organization_id,
         scopes=holder.scopes,
-        rate_limit=holder.rate_limit,
+        rate_limit=holder.rate_limit or services.rate_limits.default,
     )
 
 
 async def _holder(request: Request, services: Services, key: str, project: str | None) -> Holder | None:
-    """Whose key it is; None: the operator's."""
+    """Whose key it is; None: the operator's.
+
+    Raises:
+        WrongKey: nobody's.
+        TooManyRequests: there were too many with it, or too many wrong ones from this address.
+    """
+    limits, address = services.rate_limits, request.client.host if request.client else ""
+    limits.refuse_guesses(address, key)
     holder = await services.keyring.recognise(key, _uuid(project) if project else None)
     if holder is None and not services.operator_key.matches(key):
+        limits.was_wrong(address)
         raise WrongKey
+    limits.was_right(key)
+    allowance = limits.count(holder.key_id, holder.rate_limit) if holder else limits.count(OPERATOR, None)
+    request.state.headers.update(allowance.headers(), **_CACHE)
+    if allowance.exceeded:
+        raise TooManyRequests(retry_after=allowance.wait)
     return holder
 
 

@@ -19,6 +19,7 @@ from berth_gateway.api.paths import KeyId, OrganizationId, ProjectId, decode_pla
 from berth_gateway.api.services import Provided, Services
 from berth_gateway.errors import InvalidCursor, InvalidFields, NotFound, PreconditionFailed
 from berth_gateway.tenants import keys
+from berth_gateway.tenants.rates import RATE
 from berth_gateway.tenants.scopes import Scope
 
 __all__ = ["router"]
@@ -33,7 +34,7 @@ Scopes = Annotated[list[Scope], Field(min_length=1, max_length=20)]
 RateLimit = Annotated[
     str,
     Field(
-        pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour|day)$",
+        pattern=RATE,
         description="requests in a window of time; null: the default of the installation",
         examples=["6000/minute"],
     ),

@@ -20,7 +20,8 @@ _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class RequestIdentity:
     """Gives each request an id, the caller's own when it is a UUID, and names it in the answer and in the logs.
 
-    `scope["state"]` holds `request_id` and `traceparent` (W3C Trace Context, or None).
+    `scope["state"]` holds `request_id`, `traceparent` (W3C Trace Context, or None), and `headers`: the answer gets those of them
+    that it does not have by itself.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,9 +39,13 @@ class RequestIdentity:
         state["request_id"] = identity
         state["traceparent"] = traceparent if _TRACEPARENT.fullmatch(traceparent or "") else None
 
+        state["headers"] = {"X-Request-Id": str(identity)}
+
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = str(identity)
+                headers = MutableHeaders(scope=message)
+                for name, value in state["headers"].items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=str(identity)):

@@ -142,7 +142,7 @@ def install(app: FastAPI, render: Renderer) -> None:
         if isinstance(found, InternalError):  # answered outside of RequestIdentity; the server logs the traceback next
             identity = str(request.state.request_id)
             _log.error("request.failed", path=request.url.path, error=type(error).__name__, request_id=identity)
-            response.headers["X-Request-Id"] = identity
+            response.headers.update(request.state.headers)
         return response
 
     for expected in (GatewayError, RequestValidationError, HTTPException, ConcurrencyConflict, Exception):

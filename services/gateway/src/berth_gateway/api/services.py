@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from berth_gateway.accounts.servers import ServerVetting
     from berth_gateway.accounts.tags import Tags
     from berth_gateway.api.idempotency import Idempotency
+    from berth_gateway.api.rate_limits import RateLimits
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
     from berth_gateway.feed import FeedReader, FeedTail
     from berth_gateway.tenants.keyring import Keyring
@@ -48,6 +49,7 @@ class Services:
     pool: "Pool"
     clock: "Clock"
     operator_key: "OperatorKey"
+    rate_limits: "RateLimits"
     keyring: "Keyring"
     keys: "Keys"
     organizations: "Organizations"

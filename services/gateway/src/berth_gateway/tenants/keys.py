@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from limits import parse
-
 from berth_gateway.errors import FieldFault, InvalidFields, MissingScope, NotFound
+from berth_gateway.tenants.rates import per_second
 from berth_gateway.tenants.scopes import PLATFORM_ONLY, Scope
 from berth_gateway.tenants.secrets import digest, new_prefix, new_secret
 
@@ -264,7 +263,7 @@ class Keys:
             faults.append(
                 FieldFault("expires_at", "The time has passed.", "Send a time in the future, or revoke the key.")
             )
-        if terms.rate_limit and manager.rate_limit and _rate(terms.rate_limit) > _rate(manager.rate_limit):
+        if terms.rate_limit and manager.rate_limit and per_second(terms.rate_limit) > per_second(manager.rate_limit):
             faults.append(
                 FieldFault("rate_limit", "The limit is higher than yours.", f"Send at most {manager.rate_limit}.")
             )
@@ -276,11 +275,6 @@ def _require(manager: Manager, scopes: Sequence[str]) -> None:
     for scope in scopes:
         if scope not in manager.scopes:
             raise MissingScope(f"Your API key lacks the scope {scope}, so it cannot give it.", scope=scope)
-
-
-def _rate(text: str) -> float:
-    limit = parse(text)
-    return float(limit.amount / limit.get_expiry())
 
 
 def _key(row: "asyncpg.Record | None") -> ApiKey:

@@ -113,6 +113,10 @@ REFUSALS: Final[dict[int | str, tuple[str, str]]] = {
     404: ("There is no account of this id.", "Account not found"),
     413: ("The body is too large.", "The body is larger than 1,000,000 bytes. Send less in one request."),
     422: ("Fields are wrong.", "email is missing, provider is missing"),
+    429: (
+        "The key is used too often.",
+        "There were too many requests within too short a time. Wait as many seconds as `Retry-After` says.",
+    ),
     503: (
         "The service is busy or restarting.",
         "The service is busy or restarting; nothing was stored. Send the same request again.",

@@ -145,7 +145,14 @@ async def test_any_password_can_be_sent(
 
 @pytest.mark.parametrize(
     ("mechanisms", "mechanism"),
-    [("SIZE 1000", "auto"), ("AUTH CRAM-MD5", "auto"), ("AUTH LOGIN", "plain"), ("AUTH PLAIN", "login")],
+    [
+        ("SIZE 1000", "auto"),
+        ("AUTH XOAUTH2", "auto"),
+        ("AUTH LOGIN", "plain"),
+        ("AUTH PLAIN", "login"),
+        ("AUTH PLAIN LOGIN OAUTHBEARER", "xoauth2"),
+        ("AUTH PLAIN LOGIN", "cram_md5"),
+    ],
 )
 async def test_without_a_mechanism_nothing_is_sent(
     mechanisms: str, mechanism: str, probe: Any, certificates: Any

@@ -1,7 +1,8 @@
 """Secrets are taken out of everything that is kept, also where a server echoes them.
 
 A secret is looked for as it is, as IMAP and SMTP carry it (quoted, base64, inside a SASL response), percent-encoded, escaped
-for JSON and HTML, and with its white space collapsed, always without regard to case.
+for JSON and HTML, and with its white space collapsed, always without regard to case. An access token is looked for by how it
+begins, so that a server that cuts it does not give away a part of it.
 """
 
 import base64
@@ -16,9 +17,13 @@ from typing import Final
 __all__ = ["MARK", "Redactor"]
 
 MARK: Final = "***"
-_BASE64: Final = frozenset(string.ascii_letters + string.digits + "+/-_=")
+_RUN: Final = frozenset(string.ascii_letters + string.digits + "+/-_=.~")
 #: Of base64 only runs this long are looked for: shorter ones occur by chance in any word.
 _SHORTEST_RUN: Final = 4
+#: An access token or an assertion: no password is like that.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9+/=._~-]{120,}")
+_TOKEN_BEGINNING: Final = 24
+_NOTHING: Final = re.compile(r"(?!)")
 
 
 class Redactor:
@@ -30,16 +35,20 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = [secret for secret in secrets if secret.strip()]
-        self._plain = _any_of(form for secret in known for form in _forms(secret))
-        self._base64 = _any_of(run for secret in known for run in _base64_runs(secret))
+        tokens = [secret for secret in known if _TOKEN.fullmatch(secret)]
+        begun = [token[:_TOKEN_BEGINNING] for token in tokens]
+        others = [secret for secret in known if secret not in tokens]
+        self._plain = _any_of(form for secret in others for form in _forms(secret))
+        self._runs = _any_of([*begun, *(run for secret in [*others, *begun] for run in _base64_runs(secret))])
+        self._tokens = _TOKEN if tokens else _NOTHING
 
     def __repr__(self) -> str:
         return "Redactor(***)"
 
     def __call__(self, text: str) -> str:
         """The text without the secrets. Of base64 that holds one, the whole run goes."""
-        spans = [found.span() for found in self._plain.finditer(text)]
-        spans += [_whole_run(text, *found.span()) for found in self._base64.finditer(text)]
+        spans = [found.span() for pattern in (self._plain, self._tokens) for found in pattern.finditer(text)]
+        spans += [_whole_run(text, *found.span()) for found in self._runs.finditer(text)]
         kept, end = [], 0
         for start, stop in sorted(spans):
             if start >= end:
@@ -50,13 +59,13 @@ class Redactor:
 
 def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted({form for form in forms if form.strip()}, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
+    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else _NOTHING
 
 
 def _whole_run(text: str, start: int, stop: int) -> tuple[int, int]:
-    while start > 0 and text[start - 1] in _BASE64:
+    while start > 0 and text[start - 1] in _RUN:
         start -= 1
-    while stop < len(text) and text[stop] in _BASE64:
+    while stop < len(text) and text[stop] in _RUN:
         stop += 1
     return start, stop
 

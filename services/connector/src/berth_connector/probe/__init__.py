@@ -2,7 +2,7 @@
 
 from berth_connector.probe.dial import Limits
 from berth_connector.probe.login import Login
-from berth_connector.probe.prober import Prober, ProbeResult
+from berth_connector.probe.prober import Prober, ProbeResult, TokenGrant
 from berth_connector.probe.tls import client_context
 
-__all__ = ["Limits", "Login", "ProbeResult", "Prober", "client_context"]
+__all__ = ["Limits", "Login", "ProbeResult", "Prober", "TokenGrant", "client_context"]

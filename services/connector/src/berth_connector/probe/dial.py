@@ -21,7 +21,7 @@ __all__ = ["Dialler", "Limits", "Security"]
 Security = Literal["tls", "starttls", "auto"]
 
 #: The other ports that a server for the same protocol usually has.
-_SIBLINGS: Final[dict[Protocol, tuple[int, ...]]] = {"imap": (993, 143), "smtp": (587, 465)}
+_SIBLINGS: Final[dict[str, tuple[int, ...]]] = {"imap": (993, 143), "smtp": (587, 465)}
 #: What a greeting begins with that turns us away.
 _TURNED_AWAY: Final = {
     "imap": re.compile(r"\* BYE\b", re.IGNORECASE),
@@ -39,10 +39,12 @@ class Limits:
     """Seconds that each part may take. A refused password takes servers 3 s and more, on purpose.
 
     Attributes:
+        token: for an access token, before anything is dialled.
         total: for a whole verification; the others never exceed it.
         look: for a second connection that explains why the first one failed.
     """
 
+    token: float = 20
     resolve: float = 6
     connect: float = 8
     tls: float = 8

@@ -83,7 +83,7 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
         async with log.step(capability_step, limits.reply) as note:
             note.message = await session.capabilities()
             log.origin = recognise(log.origin, note.message)
-        async with log.step(authenticate, limits.authenticate) as note:
+        async with log.step(authenticate, limits.authenticate, table_step=login.table_step) as note:
             login.check()
             note.message = f"Signed in with {await session.authenticate(login)}."
         # the sign-in has decided: a server that falls silent now has still proven the credential

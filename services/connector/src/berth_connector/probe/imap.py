@@ -7,7 +7,8 @@ from typing import Final
 
 from berth_connector.diagnosis import parse_reply
 from berth_connector.probe.faults import Fault
-from berth_connector.probe.login import INLINE_LIMIT, Login, plain_response
+from berth_connector.probe.login import Login
+from berth_connector.probe.sasl import INLINE_LIMIT, acknowledgement, choose, cram_md5_response, initial_response
 from berth_connector.probe.steplog import CONNECTION_ERRORS
 from berth_connector.probe.wire import REPLY_LIMIT, Wire
 from berth_connector.redaction import MARK
@@ -80,16 +81,19 @@ class ImapSession:
     async def authenticate(self, login: Login) -> str:
         """Sign in, with exactly one attempt. Returns the mechanism.
 
-        AUTHENTICATE comes first: it takes any user name and password, where LOGIN depends on quoting.
+        AUTHENTICATE PLAIN comes first: it takes any user name and password, where LOGIN depends on quoting.
         """
-        mechanism = login.server.mechanism
-        if mechanism in {"auto", "plain"} and "AUTH=PLAIN" in self._capabilities:
-            await self._authenticate_plain(plain_response(login))
-            return "PLAIN"
-        if mechanism in {"auto", "login"} and "LOGINDISABLED" not in self._capabilities:
+        offered = {word[5:] for word in self._capabilities if word.startswith("AUTH=") and word != "AUTH=LOGIN"}
+        if "LOGINDISABLED" not in self._capabilities:
+            offered.add("LOGIN")  # the command
+        mechanism = choose(login, offered)
+        if mechanism == "LOGIN":
             await self._login(login)
-            return "LOGIN"
-        raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")
+        elif mechanism == "CRAM-MD5":
+            await self._cram_md5(login)
+        else:
+            await self._authenticate(mechanism, login)
+        return mechanism
 
     async def finish(self) -> str:
         """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading.
@@ -120,13 +124,21 @@ class ImapSession:
         answer = await self._answer(tag)
         return next((line[2:] for line in answer.untagged if line.upper().startswith("* ID ")), "")
 
-    async def _authenticate_plain(self, response: bytes) -> None:
+    async def _authenticate(self, mechanism: str, login: Login) -> None:
+        command = f"AUTHENTICATE {mechanism}"
+        response = initial_response(mechanism, login)
         if "SASL-IR" in self._capabilities and len(response) <= INLINE_LIMIT:
-            tag = await self._send(b"AUTHENTICATE PLAIN " + response, f"AUTHENTICATE PLAIN {MARK}")
+            tag = await self._send(command.encode() + b" " + response, f"{command} {MARK}")
         else:
-            tag = await self._send(b"AUTHENTICATE PLAIN", "AUTHENTICATE PLAIN")
+            tag = await self._send(command.encode(), command)
             await self._continue(tag)
             await self._wire.write_line(response, MARK)
+        await self._signed_in(tag, acknowledgement(mechanism))
+
+    async def _cram_md5(self, login: Login) -> None:
+        tag = await self._send(b"AUTHENTICATE CRAM-MD5", "AUTHENTICATE CRAM-MD5")
+        challenge = await self._continue(tag)
+        await self._wire.write_line(cram_md5_response(challenge, login), MARK)
         await self._signed_in(tag)
 
     async def _login(self, login: Login) -> None:
@@ -153,20 +165,18 @@ class ImapSession:
         await self._wire.write_line(part, shown)
         return tag
 
-    async def _signed_in(self, tag: bytes) -> None:
+    async def _signed_in(self, tag: bytes, ending: bytes = b"") -> None:
         answer = await self._answer(tag)
         challenge = ""
         if answer.status == "+":  # an error message to be acknowledged; then comes the refusal
             challenge = answer.line
-            await self._wire.write_line(b"", "")
+            await self._wire.write_line(ending, ending.decode())
             answer = await self._answer(tag)
         if answer.status == "+":
             raise Fault.found("MALFORMED", "The server asks for more than the mechanism has.")
         if answer.status != "ok":
             refusal = answer.refusal("The server refused the sign-in.")
-            if challenge:
-                refusal.replies += (parse_reply("imap", challenge),)
-            raise refusal
+            raise refusal.because("imap", challenge) if challenge else refusal
 
     async def _done(self, command: bytes, otherwise: str) -> Answer:
         """A command that has to succeed."""
@@ -175,10 +185,12 @@ class ImapSession:
             raise answer.refusal(otherwise)
         return answer
 
-    async def _continue(self, tag: bytes) -> None:
+    async def _continue(self, tag: bytes) -> str:
+        """Wait until the server wants more; what it says to that."""
         answer = await self._answer(tag)
         if answer.status != "+":
             raise answer.refusal("The server refused the sign-in.")
+        return answer.line[1:].strip()
 
     def _next_tag(self) -> bytes:
         self._commands += 1

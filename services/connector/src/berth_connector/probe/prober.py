@@ -2,26 +2,45 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
-from berth_connector.diagnosis import DiagnosisTable, Finding
+from berth_connector.diagnosis import DiagnosisTable, Finding, Origin
 from berth_connector.policies import POLICIES
 from berth_connector.probe.dial import Dialler, Limits
 from berth_connector.probe.exchange import OpenSession, plan, prove
 from berth_connector.probe.imap import ImapSession
 from berth_connector.probe.login import Login
 from berth_connector.probe.smtp import SmtpSession
-from berth_connector.probe.steplog import StepLog, Stopped
+from berth_connector.probe.steplog import Protocol, StepLog, Stopped
 from berth_connector.redaction import Redactor
-from berth_events.contracts import Verification
+from berth_events.contracts import StepName, Verification
 from berth_events.runtime.clock import Clock
 from berth_net import HostGuard
 
-__all__ = ["ProbeResult", "Prober"]
+__all__ = ["ProbeResult", "Prober", "TokenGrant"]
+
+_LAST_STEPS: Final[dict[Protocol, tuple[StepName, StepName]]] = {
+    "imap": ("capabilities", "select"),
+    "smtp": ("ehlo", "noop"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """Where the access token of a verification comes from.
+
+    Attributes:
+        service: the identity provider, as in the table: `google` or `microsoft`.
+        fetch: gets it, or raises Fault.
+    """
+
+    service: str
+    fetch: Callable[[], Awaitable[str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +77,44 @@ class Prober:
         self._limits = limits or Limits()
         self._dialler = Dialler(guard, tls, self._limits)
 
-    async def verify(self, verification_id: UUID, imap: Login | None, smtp: Login | None) -> ProbeResult:
+    async def verify(
+        self, verification_id: UUID, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+    ) -> ProbeResult:
         """Run all steps. Every failure of a server or the network is in the result; nothing is raised for it.
 
         Args:
             verification_id: names the run.
             imap: where and how to sign in, or None not to try.
             smtp: the same.
+            grant: gives the access token that takes the place of both passwords, before anything is dialled.
         """
         started_at, started = self._clock.now(), self._clock.monotonic()
         deadline = asyncio.get_running_loop().time() + self._limits.total
+        logs: list[StepLog] = []
+        token: str | None = None
+        if grant is not None:
+            logs.append(StepLog("oauth", ("token",), self._table, Redactor(()), self._clock, deadline))
+            token = await self._token(logs[0], grant)
+            imap, smtp = _with_token(imap, token), _with_token(smtp, token)
         redactor = Redactor(login.password for login in (imap, smtp) if login)
-        async with asyncio.TaskGroup() as group:
-            runs = []
-            if imap is not None:
-                log = StepLog(
-                    "imap",
-                    plan(imap.server.security, "capabilities", "select"),
-                    self._table,
-                    redactor,
-                    self._clock,
-                    deadline,
-                )
-                runs.append((log, group.create_task(self._prove(log, imap, ImapSession))))
-            if smtp is not None:
-                log = StepLog(
-                    "smtp", plan(smtp.server.security, "ehlo", "noop"), self._table, redactor, self._clock, deadline
-                )
-                session = partial(SmtpSession, local_hostname=self._local_hostname)
-                runs.append((log, group.create_task(self._prove(log, smtp, session))))
-        proven = {log.protocol: task.result() for log, task in runs}
-        findings = [log.finding for log, _ in runs if log.finding]
+        servers: tuple[tuple[Protocol, Login | None], ...] = (("imap", imap), ("smtp", smtp))
+        exchanges = {
+            protocol: StepLog(
+                protocol,
+                plan(login.server.security, *_LAST_STEPS[protocol]),
+                self._table,
+                redactor,
+                self._clock,
+                deadline,
+            )
+            for protocol, login in servers
+            if login is not None
+        }
+        logs += exchanges.values()
+        proven: dict[str, bool] = {}
+        if grant is None or token is not None:
+            proven = await self._prove_all(exchanges, imap, smtp)
+        findings = [log.finding for log in logs if log.finding]
         first = _to_mend_first(findings)
         return ProbeResult(
             Verification(
@@ -98,11 +124,40 @@ class Prober:
                 outcome="failed" if first else "connected",
                 imap=proven.get("imap"),
                 smtp=proven.get("smtp"),
-                steps=tuple(step for log, _ in runs for step in log.steps()),
+                steps=tuple(step for log in logs for step in log.steps()),
                 diagnosis=first.diagnosis if first else None,
             ),
             first.wait if first else None,
         )
+
+    async def diagnose(self, grant: TokenGrant) -> Finding | None:
+        """Get a token and nothing else; why there is none, or None."""
+        deadline = asyncio.get_running_loop().time() + self._limits.total
+        log = StepLog("oauth", ("token",), self._table, Redactor(()), self._clock, deadline)
+        await self._token(log, grant)
+        return log.finding
+
+    async def _token(self, log: StepLog, grant: TokenGrant) -> str | None:
+        log.origin = Origin(service=grant.service)
+        try:
+            async with log.step("token", self._limits.token) as note:
+                token = await grant.fetch()
+                note.message = f"{grant.service.capitalize()} gave an access token."
+        except Stopped:
+            return None
+        return token
+
+    async def _prove_all(
+        self, logs: dict[Protocol, StepLog], imap: Login | None, smtp: Login | None
+    ) -> dict[str, bool]:
+        tasks: dict[str, asyncio.Task[bool]] = {}
+        async with asyncio.TaskGroup() as group:
+            if imap is not None:
+                tasks["imap"] = group.create_task(self._prove(logs["imap"], imap, ImapSession))
+            if smtp is not None:
+                session = partial(SmtpSession, local_hostname=self._local_hostname)
+                tasks["smtp"] = group.create_task(self._prove(logs["smtp"], smtp, session))
+        return {protocol: task.result() for protocol, task in tasks.items()}
 
     async def _prove(self, log: StepLog, login: Login, open_session: OpenSession) -> bool:
         try:
@@ -116,3 +171,7 @@ def _to_mend_first(findings: Sequence[Finding]) -> Finding | None:
     """The finding that is not tried again, if there is one: else a retry for the other would repeat what was refused."""
     final = [finding for finding in findings if POLICIES[finding.diagnosis.retry_policy] is None]
     return next(iter([*final, *findings]), None)
+
+
+def _with_token(login: Login | None, token: str | None) -> Login | None:
+    return replace(login, password=token or "") if login else None

@@ -4,9 +4,16 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from berth_connector.diagnosis import parse_reply
 from berth_connector.probe.faults import Fault
-from berth_connector.probe.login import INLINE_LIMIT, Login, encoded, plain_response
+from berth_connector.probe.login import Login
+from berth_connector.probe.sasl import (
+    INLINE_LIMIT,
+    acknowledgement,
+    choose,
+    cram_md5_response,
+    encoded,
+    initial_response,
+)
 from berth_connector.probe.wire import REPLY_LIMIT, Wire
 from berth_connector.redaction import MARK
 
@@ -62,14 +69,14 @@ class SmtpSession:
 
     async def authenticate(self, login: Login) -> str:
         """Sign in, with exactly one attempt. Returns the mechanism."""
-        mechanism = login.server.mechanism
-        if mechanism in {"auto", "plain"} and "PLAIN" in self._mechanisms:
-            await self._authenticate_plain(plain_response(login))
-            return "PLAIN"
-        if mechanism in {"auto", "login"} and "LOGIN" in self._mechanisms:
+        mechanism = choose(login, self._mechanisms)
+        if mechanism == "LOGIN":
             await self._authenticate_login(login)
-            return "LOGIN"
-        raise Fault.found("MISSING:AUTH", "The server offers no way to sign in with a password.")
+        elif mechanism == "CRAM-MD5":
+            await self._cram_md5(login)
+        else:
+            await self._authenticate(mechanism, login)
+        return mechanism
 
     async def finish(self) -> str:
         """NOOP: some servers accept the password, and then have nobody to hand a mail to."""
@@ -88,13 +95,19 @@ class SmtpSession:
         self._mechanisms = frozenset(word for words in offered if words[:1] == ["AUTH"] for word in words[1:])
         return ", ".join(answer.texts)
 
-    async def _authenticate_plain(self, response: bytes) -> None:
+    async def _authenticate(self, mechanism: str, login: Login) -> None:
+        command = f"AUTH {mechanism}"
+        response = initial_response(mechanism, login)
         if len(response) <= INLINE_LIMIT:
-            answer = await self._command(b"AUTH PLAIN " + response, f"AUTH PLAIN {MARK}")
+            answer = await self._command(command.encode() + b" " + response, f"{command} {MARK}")
         else:
-            await self._expect(_CONTINUE, b"AUTH PLAIN", "The server refused the sign-in.")
+            await self._expect(_CONTINUE, command.encode(), "The server refused the sign-in.")
             answer = await self._command(response, MARK)
-        await self._signed_in(answer)
+        await self._signed_in(answer, acknowledgement(mechanism))
+
+    async def _cram_md5(self, login: Login) -> None:
+        challenge = await self._expect(_CONTINUE, b"AUTH CRAM-MD5", "The server refused the sign-in.")
+        await self._signed_in(await self._command(cram_md5_response(challenge.texts[0], login), MARK))
 
     async def _authenticate_login(self, login: Login) -> None:
         await self._expect(_CONTINUE, b"AUTH LOGIN", "The server refused the sign-in.")
@@ -103,18 +116,16 @@ class SmtpSession:
             answer = await self._command(encoded(login.password), MARK)
         await self._signed_in(answer)
 
-    async def _signed_in(self, answer: Answer) -> None:
+    async def _signed_in(self, answer: Answer, ending: bytes = b"") -> None:
         challenge = ""
         if answer.code == _CONTINUE:  # an error message to be acknowledged; then comes the refusal
             challenge = answer.raw
-            answer = await self._command(b"", "")
+            answer = await self._command(ending, ending.decode())
         if answer.code == _CONTINUE:
             raise Fault.found("MALFORMED", "The server asks for more than the mechanism has.")
         if answer.code != _SIGNED_IN:
             refusal = answer.refusal("The server refused the sign-in.")
-            if challenge:
-                refusal.replies += (parse_reply("smtp", challenge),)
-            raise refusal
+            raise refusal.because("smtp", challenge) if challenge else refusal
 
     async def _expect(self, code: int, command: bytes, otherwise: str) -> Answer:
         answer = await self._command(command, command.decode())

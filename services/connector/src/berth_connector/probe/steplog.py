@@ -25,12 +25,11 @@ _TABLE_STEPS: Final[dict[StepName, str]] = {
     "greet": "greeting",
     "capabilities": "capability",
     "ehlo": "capability",
-    "authenticate": "auth_password",
 }
 #: A connection that ended or never came about.
 CONNECTION_ERRORS: Final = (TimeoutError, OSError, EOFError)
 
-Protocol = Literal["imap", "smtp"]
+Protocol = Literal["imap", "smtp", "oauth"]
 Outcome = Literal["ok", "failed", "skipped"]
 
 
@@ -55,7 +54,7 @@ class StepLog:
     """Runs the planned steps of one exchange and keeps what became of them.
 
     Args:
-        protocol: `imap` or `smtp`.
+        protocol: `imap`, `smtp` or `oauth`.
         plan: the names of all steps, in order.
         table: gives the diagnoses.
         redactor: takes the secrets out of everything that is kept.
@@ -83,13 +82,16 @@ class StepLog:
         self.finding: Finding | None = None
 
     @asynccontextmanager
-    async def step(self, name: StepName, limit: float, *, optional: bool = False) -> AsyncIterator[Note]:
+    async def step(
+        self, name: StepName, limit: float, *, optional: bool = False, table_step: str | None = None
+    ) -> AsyncIterator[Note]:
         """Run a step for at most `limit` seconds, and never beyond the deadline.
 
         Args:
             name: the next one of the plan.
             limit: seconds.
             optional: the step is skipped, not failed, when the server falls silent or hangs up.
+            table_step: the table's name of it, when that depends on what is done in it.
 
         Raises:
             Stopped: it failed.
@@ -110,7 +112,9 @@ class StepLog:
         if fault is not None:
             note.message = fault.message
             outcome = "skipped" if optional and lost else "failed"
-        finding = self._diagnose(name, fault) if fault and outcome == "failed" else None
+        finding = (
+            self._diagnose(table_step or _TABLE_STEPS.get(name, name), fault) if fault and outcome == "failed" else None
+        )
         self._done.append(
             Step(
                 protocol=self.protocol,
@@ -141,10 +145,12 @@ class StepLog:
         ]
         return (*self._done, *rest)
 
-    def _diagnose(self, name: StepName, fault: Fault) -> Finding:
-        step = fault.table_step or _TABLE_STEPS.get(name, name)
+    def _diagnose(self, step: str, fault: Fault) -> Finding:
+        if fault.diagnosis is not None:
+            return Finding(fault.diagnosis)
         quote = clean(self._redactor(fault.quote))
-        return self._table.diagnose(self.protocol, step, fault.replies, self.origin, quote)
+        found = self._table.diagnose(self.protocol, fault.table_step or step, fault.replies, self.origin, quote)
+        return Finding(found.diagnosis, fault.wait or found.wait)
 
 
 def clean(text: str) -> str:

@@ -1,0 +1,204 @@
+"""Access tokens for mailboxes: kept until a minute before they end, asked for once at a time, and not again when refused."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakValueDictionary
+
+from berth_connector.diagnosis import DiagnosisTable, Origin
+from berth_connector.oauth.google import GoogleGrants
+from berth_connector.oauth.grants import AccessToken, KeyId, WorkspaceKey
+from berth_connector.oauth.microsoft import MicrosoftGrants
+from berth_connector.probe.faults import Fault
+from berth_connector.redaction import Redactor
+from berth_vault import Credential
+
+if TYPE_CHECKING:
+    from berth_events.contracts import Diagnosis
+    from berth_events.runtime.clock import Clock
+
+__all__ = ["THREADS", "TokenSource", "concerns_domain", "concerns_workspace"]
+
+#: Grants at once in this process.
+THREADS: Final = 8
+#: Seconds for a grant, the wait for a thread included.
+_LIMIT_S: Final = 20
+_MAX_TOKENS: Final = 20_000
+_MAX_REFUSALS: Final = 10_000
+_BEFORE_EXPIRY: Final = timedelta(minutes=1)
+#: A token that was refused by a mail server is not fetched anew when it is younger.
+_FRESH: Final = timedelta(minutes=1)
+#: How long what was refused is not asked for again, unless somebody wants to know.
+_REMEMBERED: Final = timedelta(minutes=4)
+
+K = TypeVar("K")
+V = TypeVar("V")
+Open = Callable[[], Awaitable[Credential]]
+#: Version of the credential, and the subject of the token (Google) or None (Microsoft: one for all).
+_TokenId = tuple[KeyId, str | None]
+#: Version of the credential, and the domain that the refusal is about, or None: all.
+_Scope = tuple[KeyId, str | None]
+
+
+def concerns_workspace(diagnosis: "Diagnosis") -> bool:
+    """Whether a failure to get a token is that of the credential, and so of every mailbox."""
+    return diagnosis.retry_policy == "never_pause_workspace"
+
+
+def concerns_domain(diagnosis: "Diagnosis") -> bool:
+    """Whether it is that of every mailbox of the domain: delegation is granted by domains."""
+    return diagnosis.code == "DWD_NOT_AUTHORISED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    fault: Fault
+    until: datetime
+
+
+class TokenSource:
+    """Gets access tokens.
+
+    The first token of a credential is asked for alone: when it is refused, whoever waited is told the same and nobody asks.
+
+    Args:
+        google: asks Google.
+        microsoft: asks Microsoft.
+        table: tells which refusals concern more than one mailbox.
+        clock: time.
+    """
+
+    def __init__(self, google: GoogleGrants, microsoft: MicrosoftGrants, table: DiagnosisTable, clock: "Clock") -> None:
+        self._google, self._microsoft, self._table, self._clock = google, microsoft, table, clock
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="oauth")
+        self._tokens: OrderedDict[_TokenId, AccessToken] = OrderedDict()
+        self._refusals: OrderedDict[_Scope, _Refusal] = OrderedDict()
+        self._proven: OrderedDict[_Scope, None] = OrderedDict()
+        self._locks: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
+
+    async def token(
+        self,
+        key: WorkspaceKey,
+        subject: str | None,
+        open_secret: Open,
+        *,
+        roles: AbstractSet[str] = frozenset(),
+        fresh: bool = False,
+        ask_anyway: bool = False,
+    ) -> str:
+        """An access token.
+
+        Args:
+            key: the credential's version.
+            subject: the mailbox; None for a token of the application or service account itself.
+            open_secret: opens the credential; called only when the provider has to be asked.
+            roles: Microsoft's permissions that it has to carry.
+            fresh: a mail server has refused the last one.
+            ask_anyway: what is remembered of a refusal does not count.
+
+        Raises:
+            Fault: there is none.
+        """
+        domain = subject.rpartition("@")[2].lower() if subject else None
+        subject = subject if key.provider == "google" else None
+        scope = (key.id, domain if subject else None)
+        found = self._kept((key.id, subject), roles, fresh=fresh)
+        if found is None:
+            async with self._lock(("token", key.id, subject)):
+                found = self._kept((key.id, subject), roles, fresh=fresh)
+                if found is None:
+                    found = await self._first(scope, key, subject, open_secret, ask_anyway=ask_anyway)
+        _check_roles(found, roles)
+        return found.value
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _first(
+        self, scope: _Scope, key: WorkspaceKey, subject: str | None, open_secret: Open, *, ask_anyway: bool
+    ) -> AccessToken:
+        """The first one of a scope goes alone."""
+        if not ask_anyway:
+            self._refuse(scope)
+        if scope in self._proven:
+            return await self._ask(scope, key, subject, open_secret)
+        async with self._lock(("scope", *scope)):
+            if not ask_anyway:
+                self._refuse(scope)
+            return await self._ask(scope, key, subject, open_secret)
+
+    async def _ask(self, scope: _Scope, key: WorkspaceKey, subject: str | None, open_secret: Open) -> AccessToken:
+        credential = await open_secret()
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                token = await self._fetch(key, subject, credential)
+        except Fault as fault:
+            self._remember(scope, fault, key.provider)
+            raise
+        _keep(self._tokens, (key.id, subject), token, _MAX_TOKENS)
+        _keep(self._proven, scope, None, _MAX_REFUSALS)
+        self._refusals.pop(scope, None)
+        self._refusals.pop((key.id, None), None)
+        return token
+
+    async def _fetch(self, key: WorkspaceKey, subject: str | None, credential: Credential) -> AccessToken:
+        loop = asyncio.get_running_loop()
+        if key.provider == "google":
+            secret = credential.reveal("service_account_key")
+            asking = loop.run_in_executor(self._threads, self._google.fetch, key.id, secret, subject)
+        else:
+            secret = credential.reveal("client_secret")
+            asking = loop.run_in_executor(self._threads, self._microsoft.fetch, key, secret)
+        try:
+            return await asking
+        except Fault as fault:
+            fault.quote = Redactor([secret])(fault.quote)
+            raise
+
+    def _kept(self, token_id: _TokenId, roles: AbstractSet[str], *, fresh: bool) -> AccessToken | None:
+        """What we have, unless it ends soon, or another one may be better."""
+        found, now = self._tokens.get(token_id), self._clock.now()
+        if found is None or found.expires_at - _BEFORE_EXPIRY <= now:
+            return None
+        lacking = found.roles is not None and not roles <= found.roles
+        return None if (fresh or lacking) and now - found.issued_at > _FRESH else found
+
+    def _remember(self, scope: _Scope, fault: Fault, service: str) -> None:
+        diagnosis = self._table.diagnose("oauth", "token", fault.replies, Origin(service=service), "").diagnosis
+        until = self._clock.now() + _REMEMBERED
+        if concerns_workspace(diagnosis):
+            _keep(self._refusals, (scope[0], None), _Refusal(fault, until), _MAX_REFUSALS)
+        elif concerns_domain(diagnosis):
+            self._proven.pop(scope, None)
+            _keep(self._refusals, scope, _Refusal(fault, until), _MAX_REFUSALS)
+
+    def _refuse(self, scope: _Scope) -> None:
+        for known in ((scope[0], None), scope):
+            refusal = self._refusals.get(known)
+            if refusal is not None and self._clock.now() < refusal.until:
+                raise refusal.fault.again()
+
+    def _lock(self, name: tuple[object, ...]) -> asyncio.Lock:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
+
+
+def _check_roles(token: AccessToken, roles: AbstractSet[str]) -> None:
+    lacking = sorted(roles - token.roles) if token.roles is not None else []
+    if lacking:
+        raise Fault.found(f"MISSING:{lacking[0]}", f"The token lacks the role {' and '.join(lacking)}.")
+
+
+def _keep(kept: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)

@@ -12,7 +12,7 @@ import dns.rrset
 import pytest
 import pytest_asyncio
 
-from berth_net import DnsResolver, HostNotFound, LookupFailed, parse_nameserver
+from berth_net import DnsResolver, HostNotFound, LookupFailed
 
 RECORDS = {
     ("both.test.", "A"): "192.0.2.1",
@@ -92,26 +92,6 @@ async def test_search_domains_play_no_part(resolvers: Resolvers) -> None:
     resolver = resolvers(2)
     with pytest.raises(HostNotFound):
         await resolver.addresses("both")
-
-
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
-        ("192.0.2.1", ("192.0.2.1", 53)),
-        ("[2001:db8::1]:5353", ("2001:db8::1", 5353)),
-        ("2001:db8::1", ("2001:db8::1", 53)),
-        (" [::1] ", ("::1", 53)),
-    ],
-)
-def test_name_servers_are_addresses_with_ports(text: str, parsed: tuple[str, int]) -> None:
-    assert parse_nameserver(text) == parsed
-
-
-@pytest.mark.parametrize("text", ["dns.example.com:53", "127.0.0.1:dns", "", "127.0.0.1:"])
-def test_malformed_name_servers_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="name server"):
-        parse_nameserver(text)
 
 
 @pytest.mark.parametrize("host", ["localhost", "mail.localhost"])

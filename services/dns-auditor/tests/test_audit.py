@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_dns_auditor.audit import Auditor
-from berth_dns_auditor.cache import SingleFlight
+from berth_dns_auditor.cache import AnswerCache
 from berth_dns_auditor.checks.spf import INVALIDATING
 from berth_dns_auditor.findings import catalogue, finding
-from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
+from berth_dns_auditor.resolver import Answer, Rdtype, Resolver
 from berth_events.contracts import DomainRecord
 
 Dns = Callable[[dict[str, list[str]]], Resolver]
@@ -58,7 +58,8 @@ async def test_a_domain_that_does_not_exist(dns: Dns) -> None:
 async def test_no_question_is_asked_twice(dns: Dns) -> None:
     resolver = dns(ZONE)
 
-    await auditor(resolver).audit("example.com")
+    async with AnswerCache(resolver) as cache:
+        await auditor(cache).audit("example.com")
 
     asked: Counter[tuple[str, Rdtype]] = Counter(resolver.asked)  # type: ignore[attr-defined]
     assert asked.most_common(1)[0][1] == 1
@@ -103,37 +104,6 @@ async def test_a_check_that_is_late_is_unknown_and_leaves_nothing_running(dns: D
     assert audit.incomplete == {"dkim"}
     assert resolver.cancelled == 1
     assert asyncio.all_tasks() == before
-
-
-async def test_an_impatient_caller_does_not_take_the_answer_from_the_others() -> None:
-    asked = asyncio.Event()
-    answer = asyncio.Event()
-
-    class Slow:
-        async def query(self, name: str, rdtype: Rdtype) -> Answer:
-            asked.set()
-            await answer.wait()
-            return Answer(name, rdtype)
-
-    async with SingleFlight(Slow()) as shared:
-        impatient, patient = (asyncio.create_task(shared.query(name, "A")) for name in ("a.example", "A.example."))
-        await asked.wait()
-        impatient.cancel()
-        answer.set()
-
-        assert (await patient).name == "a.example"
-        with pytest.raises(asyncio.CancelledError):
-            await impatient
-
-
-async def test_an_error_is_shared_too(dns: Dns, fails: list[str]) -> None:
-    resolver = dns({"a.example": fails})
-    async with SingleFlight(resolver) as shared:
-        for _ in range(2):
-            with pytest.raises(TemporaryDnsError):
-                await shared.query("a.example", "A")
-
-    assert resolver.asked == [("a.example", "A")]  # type: ignore[attr-defined]
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=40), st.sampled_from(["v=spf1 ", "v=DMARC1; ", "v=DKIM1; "]))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
@@ -50,6 +50,7 @@ class Zone(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         if name == "silent.example":
             raise DNSError("dropped")
         reply = request.reply()
+        reply.header.ad = 0  # nothing was validated here
         if name == "long.example" and handler.protocol == "udp":
             reply.header.tc = 1
         elif (name, rdtype) in RECORDS:
@@ -88,8 +89,9 @@ def server(zone: Zone) -> Iterator[Nameserver]:
 
 
 @pytest.fixture
-def resolver(server: Nameserver) -> NameserverResolver:
-    return NameserverResolver([server], attempt=0.2, rounds=2, deadline=1.0)
+async def resolver(server: Nameserver) -> AsyncIterator[NameserverResolver]:
+    async with NameserverResolver([server], attempt=0.2, rounds=2, deadline=1.0) as resolver:
+        yield resolver
 
 
 async def test_records_in_the_form_that_checks_read(resolver: NameserverResolver, server: Nameserver) -> None:
@@ -179,18 +181,20 @@ async def test_servers_that_fail(
 async def test_the_next_server_is_asked(server: Nameserver) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))
-        resolver = NameserverResolver([Nameserver("127.0.0.1", mute.getsockname()[1]), server], attempt=0.1)
+        servers = [Nameserver("127.0.0.1", mute.getsockname()[1]), server]
 
-        assert (await resolver.query("example.com", "MX")).server == str(server)
+        async with NameserverResolver(servers, attempt=0.1) as resolver:
+            assert (await resolver.query("example.com", "MX")).server == str(server)
 
 
 async def test_the_deadline_ends_all_tries() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))
-        resolver = NameserverResolver([Nameserver("127.0.0.1", mute.getsockname()[1])], attempt=5, deadline=0.1)
+        servers = [Nameserver("127.0.0.1", mute.getsockname()[1])]
 
-        with pytest.raises(TemporaryDnsError, match=r"no answer within 0\.1 s"):
-            await resolver.query("example.com", "MX")
+        async with NameserverResolver(servers, attempt=5, deadline=0.1) as resolver:
+            with pytest.raises(TemporaryDnsError, match=r"no answer within 0\.1 s"):
+                await resolver.query("example.com", "MX")
 
 
 class Forger(asyncio.DatagramProtocol):
@@ -216,9 +220,10 @@ class Forger(asyncio.DatagramProtocol):
 async def test_answers_to_other_questions_are_dropped() -> None:
     transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Forger, local_addr=("127.0.0.1", 0))
     with contextlib.closing(transport):
-        resolver = NameserverResolver([Nameserver("127.0.0.1", transport.get_extra_info("sockname")[1])], attempt=1)
+        servers = [Nameserver("127.0.0.1", transport.get_extra_info("sockname")[1])]
 
-        assert (await resolver.query("example.com", "A")).records == ("203.0.113.7",)
+        async with NameserverResolver(servers, attempt=1) as resolver:
+            assert (await resolver.query("example.com", "A")).records == ("203.0.113.7",)
 
 
 class Counting(asyncio.DatagramProtocol):
@@ -237,12 +242,12 @@ async def test_questions_under_way_are_bounded() -> None:
     )
     with contextlib.closing(transport):
         server = Nameserver("127.0.0.1", transport.get_extra_info("sockname")[1])
-        resolver = NameserverResolver([server], attempt=0.2, rounds=1, in_flight=3)
-        asking = [asyncio.create_task(resolver.query(f"n{number}.example", "A")) for number in range(10)]
-        await asyncio.sleep(0.1)
-        under_way = counting.questions
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        async with NameserverResolver([server], attempt=0.2, rounds=1, in_flight=3) as resolver:
+            asking = [asyncio.create_task(resolver.query(f"n{number}.example", "A")) for number in range(10)]
+            await asyncio.sleep(0.1)
+            under_way = counting.questions
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
 
     assert under_way == 3

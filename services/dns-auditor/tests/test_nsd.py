@@ -9,8 +9,8 @@ from berth_testing.zones import DKIM_PUBLIC_KEY
 
 
 async def audit(nsd: NameServer, domain: str) -> Audit:
-    resolver = NameserverResolver([Nameserver(nsd.address, nsd.port)], attempt=1.0)
-    return await Auditor(resolver, probe=lambda: "xq7d2").audit(domain)
+    async with NameserverResolver([Nameserver(nsd.address, nsd.port)]) as resolver:
+        return await Auditor(resolver, probe=lambda: "xq7d2").audit(domain)
 
 
 async def test_a_sound_domain(nsd: NameServer) -> None:

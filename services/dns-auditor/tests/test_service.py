@@ -50,6 +50,7 @@ class Service:
         self.pool, self._dns = pool, dns
         self.clock = SteppingClock()
         self.zone: Zone = dict(SOUND)
+        self.forgotten: list[str] = []
         self.store = EventStore("/berth/dns-auditor", self.clock)
         self.queue = WorkQueue(self.clock, default_limit=10, lease=timedelta(seconds=30))
         self.intake = Intake(self.queue, self.clock)
@@ -102,7 +103,9 @@ class Service:
 
     async def run(self, job: Job) -> None:
         auditor = Auditor(self._dns(self.zone), probe=lambda: "probe")
-        handler = AuditHandler(auditor, self.store, self.queue, self.clock, random.Random(7))
+        handler = AuditHandler(
+            auditor, self.store, self.queue, self.clock, random.Random(7), forget=self.forgotten.append
+        )
         result = await handler.perform(job)
         async with self.pool.acquire() as connection, connection.transaction():
             await self.queue.finish(connection, job)

@@ -4,7 +4,8 @@ from berth_net.addresses import Address, Network, is_routable
 from berth_net.guard import MAIL_PORTS, HostGuard, Policy, PortRefused, VettedHost
 from berth_net.hosts import HostRefused, canonical_name
 from berth_net.memory import RememberingResolver
-from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed, parse_nameserver
+from berth_net.nameservers import Nameserver, parse_nameserver
+from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed
 
 __all__ = [
     "MAIL_PORTS",
@@ -15,6 +16,7 @@ __all__ = [
     "HostNotFound",
     "HostRefused",
     "LookupFailed",
+    "Nameserver",
     "Network",
     "Policy",
     "PortRefused",

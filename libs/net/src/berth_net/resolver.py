@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
 import dns.asyncresolver
@@ -13,10 +13,10 @@ import dns.rdatatype
 import dns.resolver
 
 from berth_net.addresses import Address
+from berth_net.nameservers import Nameserver, parse_nameserver
 
-__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "parse_nameserver"]
+__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed"]
 
-_DNS_PORT: Final = 53
 _LOOPBACK: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
@@ -51,18 +51,17 @@ class DnsResolver:
         """Take the name servers.
 
         Args:
-            nameservers: `address:port` each, tried in turn; none means those of /etc/resolv.conf.
+            nameservers: entries of BERTH_DNS_SERVERS (`parse_nameserver`), tried in turn; none means those of
+                /etc/resolv.conf.
             deadline: seconds for one call of `addresses`, retries included.
 
         Raises:
-            ValueError: a name server is not an address with a port.
+            ValueError: an entry is not a name server.
         """
         self._deadline = deadline
         self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         if nameservers:
-            self._resolver.nameservers = [
-                dns.nameserver.Do53Nameserver(*parse_nameserver(text)) for text in nameservers
-            ]
+            self._resolver.nameservers = [_spoken_to(parse_nameserver(text)) for text in nameservers]
 
     async def addresses(self, host: str) -> tuple[Address, ...]:
         """Every A and AAAA address of the host, IPv4 first. See `AddressResolver.addresses`.
@@ -100,16 +99,11 @@ class DnsResolver:
         return [family(record.address) for record in answer.rrset or ()]
 
 
-def parse_nameserver(text: str) -> tuple[str, int]:
-    """Split `192.0.2.1:5353`, `[2001:db8::1]:5353` or an address alone (port 53).
-
-    Raises:
-        ValueError: the address or the port is malformed.
-    """
-    host, separator, port = text.strip().rpartition(":")
-    if not separator or (":" in host and not host.endswith("]")):
-        host, port = text.strip(), str(_DNS_PORT)
-    try:
-        return str(ip_address(host.strip("[]"))), int(port)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a name server. Write address:port, for example 127.0.0.1:5353.") from error
+def _spoken_to(server: Nameserver) -> dns.nameserver.Nameserver:
+    match server.transport:
+        case "udp":
+            return dns.nameserver.Do53Nameserver(server.address, server.port)
+        case "tls":
+            return dns.nameserver.DoTNameserver(server.address, server.port, server.name or None)
+        case "https":
+            return dns.nameserver.DoHNameserver(str(server))

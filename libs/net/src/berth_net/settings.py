@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from berth_net.guard import Policy
-from berth_net.resolver import parse_nameserver
+from berth_net.nameservers import parse_nameserver
 
 __all__ = ["DnsSettings", "HostSettings"]
 
@@ -37,7 +37,10 @@ class DnsSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
     berth_dns_servers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_nameservers)] = (
-        Field(default=(), description="recursive name servers, address:port,...; default: those of the system")
+        Field(
+            default=(),
+            description="name servers: address:port, tls://address, https://host/path,...; default: those of the system",
+        )
     )
 
 

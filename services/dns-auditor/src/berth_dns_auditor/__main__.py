@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from berth_dns_auditor.bootstrap import SERVICE, make_auditor
+from berth_dns_auditor.audit import Audit
+from berth_dns_auditor.bootstrap import SERVICE, make_auditor, open_dns
 from berth_events.runtime.cli import run_command_line
 from berth_net.settings import DnsSettings
 
@@ -30,9 +32,14 @@ def _audit(arguments: list[str]) -> int:
     except ValidationError as error:
         print(f"BERTH_DNS_SERVERS: {error.errors()[0]['msg']}", file=sys.stderr)
         return 2
-    audit = asyncio.run(make_auditor(settings.berth_dns_servers).audit(options.domain))
+    audit = asyncio.run(_audit_with(settings.berth_dns_servers, options.domain))
     print(audit.record.model_dump_json(indent=2))
     return 0
+
+
+async def _audit_with(dns_servers: Sequence[str], domain: str) -> Audit:
+    async with open_dns(dns_servers) as dns:
+        return await make_auditor(dns).audit(domain)
 
 
 if __name__ == "__main__":

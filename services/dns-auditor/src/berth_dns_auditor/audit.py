@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from berth_dns_auditor.cache import SingleFlight
 from berth_dns_auditor.checks.basics import check_basics
 from berth_dns_auditor.checks.dkim import check_dkim
 from berth_dns_auditor.checks.dmarc import check_dmarc
@@ -39,7 +38,7 @@ class Auditor:
     """Audits domains.
 
     Args:
-        resolver: Asks the DNS.
+        resolver: Asks the DNS; several checks ask it the same (see `AnswerCache`).
         probe: Gives a random DNS label at each call.
         deadline: Seconds that one audit may take; a check that is not done by then is unknown.
     """
@@ -52,21 +51,19 @@ class Auditor:
     async def audit(self, domain: str) -> Audit:
         """Audit one domain, given as A-labels. Errors of the DNS are part of the result, not raised."""
         domain = domain.lower().removesuffix(".")
-        async with SingleFlight(self._resolver) as resolver:
-            basics, mx, spf, dkim, dmarc = await asyncio.gather(
-                self._within(check_basics(resolver, domain), ()),
-                self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
-                self._within(
-                    check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))
-                ),
-                self._within(
-                    check_dkim(resolver, domain, self._probe()),
-                    Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
-                ),
-                self._within(
-                    check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
-                ),
-            )
+        resolver = self._resolver
+        basics, mx, spf, dkim, dmarc = await asyncio.gather(
+            self._within(check_basics(resolver, domain), ()),
+            self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
+            self._within(check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))),
+            self._within(
+                check_dkim(resolver, domain, self._probe()),
+                Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
+            ),
+            self._within(
+                check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
+            ),
+        )
         complete = {"mx": mx.complete, "spf": spf.complete, "dkim": dkim.complete, "dmarc": dmarc.complete}
         return Audit(
             DomainRecord(

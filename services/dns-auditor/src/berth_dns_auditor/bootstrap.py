@@ -10,8 +10,9 @@ from typing import Final
 from fastapi import FastAPI
 
 from berth_dns_auditor.audit import Auditor
+from berth_dns_auditor.cache import AnswerCache
 from berth_dns_auditor.intake import Intake
-from berth_dns_auditor.nameservers import Nameserver, NameserverResolver, system_nameservers
+from berth_dns_auditor.nameservers import NameserverResolver, system_nameservers
 from berth_dns_auditor.settings import AuditorSettings
 from berth_dns_auditor.worker import AuditHandler
 from berth_events.runtime.buses import open_bus
@@ -26,17 +27,24 @@ from berth_events.runtime.work import WorkQueue
 from berth_events.runtime.worker_pool import WorkerPool
 from berth_net import parse_nameserver
 
-__all__ = ["SERVICE", "build", "make_auditor"]
+__all__ = ["SERVICE", "build", "make_auditor", "open_dns"]
 
 #: Audits at once: in this process, and with all replicas together.
 CONCURRENCY: Final = 32
 CONCURRENCY_OF_ALL: Final = 256
 
 
-def make_auditor(dns_servers: Sequence[str]) -> Auditor:
-    """An auditor that asks these name servers, `address:port` each, or those of the system."""
-    nameservers = [Nameserver(*parse_nameserver(server)) for server in dns_servers]
-    return Auditor(NameserverResolver(nameservers or system_nameservers()), probe=lambda: secrets.token_hex(10))
+@asynccontextmanager
+async def open_dns(dns_servers: Sequence[str]) -> AsyncIterator[AnswerCache]:
+    """The DNS as these name servers (see `parse_nameserver`), or those of the system, know it."""
+    nameservers = tuple(parse_nameserver(server) for server in dns_servers) or system_nameservers()
+    async with NameserverResolver(nameservers) as resolver, AnswerCache(resolver) as cache:
+        yield cache
+
+
+def make_auditor(dns: AnswerCache) -> Auditor:
+    """An auditor that asks the DNS."""
+    return Auditor(dns, probe=lambda: secrets.token_hex(10))
 
 
 @asynccontextmanager
@@ -47,11 +55,12 @@ async def build(settings: AuditorSettings) -> AsyncIterator[Parts]:
     queue = WorkQueue(clock, default_limit=CONCURRENCY_OF_ALL, lease=timedelta(seconds=settings.lease_seconds))
     intake = Intake(queue, clock)
     rng = random.Random()  # noqa: S311 - jitter is no secret
-    handler = AuditHandler(make_auditor(settings.berth_dns_servers), store, queue, clock, rng)
     async with (
+        open_dns(settings.berth_dns_servers) as dns,
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-dns-auditor", max_size=settings.pool_size) as pool,
     ):
+        handler = AuditHandler(make_auditor(dns), store, queue, clock, rng, forget=dns.forget)
         yield Parts(
             pool=pool,
             bus=bus,

@@ -1,23 +1,70 @@
-"""What one audit asked already: concurrent and repeated questions share one query."""
+"""What the DNS said lately: concurrent questions share one query, and answers are kept for their time."""
 
 import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from berth_dns_auditor.resolver import Answer, Rdtype, Resolver
+from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
 
-__all__ = ["SingleFlight"]
+__all__ = ["AnswerCache"]
+
+#: Seconds. An answer is kept for its TTL, which is that of the SOA for none (RFC 2308 §5), but at least for as long as
+#: one audit needs it again, and at most for as long as an audit may look at what was mended meanwhile.
+KEPT_MIN: Final = 5.0
+KEPT_MAX: Final = 300.0
+#: Seconds that a failure is kept, so that one audit does not ask a dead server many times (RFC 9520 §3.2).
+FAILURE_KEPT: Final = 5.0
+#: What an entry takes beside its texts, roughly.
+ENTRY_BYTES: Final = 700
+
+_Key = tuple[str, Rdtype]
+_Result = Answer | TemporaryDnsError
 
 
-class SingleFlight:
-    """A resolver that asks each question once, and gives everybody the same answer or the same error.
+@dataclass(slots=True)
+class _Flight:
+    """A question under way, and how many wait for it."""
 
-    An async context manager: queries still under way when it is left are cancelled and awaited.
+    task: asyncio.Task[Answer]
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    result: _Result
+    until: float
+    size: int = field(default=ENTRY_BYTES)
+
+
+class AnswerCache:
+    """A resolver that asks each question once at a time, and remembers what it learnt.
+
+    An async context manager: queries still under way when it is left are cancelled and awaited. A query that nobody
+    waits for any more is cancelled too.
+
+    Args:
+        resolver: Is asked.
+        monotonic: The clock, in seconds.
+        entries_max: More are not kept: the oldest goes.
+        bytes_max: Roughly, of all entries.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._flights: dict[tuple[str, Rdtype], asyncio.Task[Answer]] = {}
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        entries_max: int = 20_000,
+        bytes_max: int = 32 << 20,
+    ) -> None:
+        self._resolver, self._monotonic = resolver, monotonic
+        self._entries_max, self._bytes_max = entries_max, bytes_max
+        self._entries: dict[_Key, _Entry] = {}
+        self._size = 0
+        self._flights: dict[_Key, _Flight] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -25,15 +72,75 @@ class SingleFlight:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for flight in self._flights.values():
-            flight.cancel()
-        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def query(self, name: str, rdtype: Rdtype) -> Answer:
-        """Ask, or join the query that is under way; see `Resolver.query`."""
+        """Answer from memory, join the query that is under way, or ask; see `Resolver.query`."""
         key = name.lower().removesuffix("."), rdtype
+        entry = self._entries.get(key)
+        if entry is not None:
+            if entry.until > self._monotonic():
+                return _given(entry.result)
+            self._drop(key)
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = asyncio.create_task(self._resolver.query(*key))
-        # Shielded: one impatient caller must not take the answer from the others.
-        return await asyncio.shield(flight)
+            flight = self._flights[key] = _Flight(asyncio.create_task(self._resolver.query(*key)))
+            flight.task.add_done_callback(lambda task: self._landed(key, task))
+        flight.waiting += 1
+        try:
+            # Shielded: one impatient caller must not take the answer from the others.
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                del self._flights[key]
+                flight.task.cancel()
+
+    def forget(self, domain: str) -> None:
+        """Drop what is known of a domain and the names below it, because somebody wants to see what is there now."""
+        below = f".{domain}"
+        for key in [key for key in self._entries if key[0] == domain or key[0].endswith(below)]:
+            self._drop(key)
+
+    def _landed(self, key: _Key, task: asyncio.Task[Answer]) -> None:
+        flight = self._flights.get(key)
+        if flight is not None and flight.task is task:
+            del self._flights[key]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            answer = task.result()
+            self._keep(key, answer, min(max(answer.ttl, KEPT_MIN), KEPT_MAX))
+        elif isinstance(error, TemporaryDnsError):
+            # Not the same exception: its traceback holds frames, and each raise would add to it.
+            self._keep(key, _again(error), FAILURE_KEPT)
+
+    def _keep(self, key: _Key, result: _Result, seconds: float) -> None:
+        size = ENTRY_BYTES + 2 * len(key[0])
+        if isinstance(result, Answer):
+            size += sum(len(text) + 60 for text in (*result.records, *result.aliases))
+        if size > self._bytes_max:
+            return
+        if key in self._entries:
+            self._drop(key)
+        self._entries[key] = _Entry(result, self._monotonic() + seconds, size)
+        self._size += size
+        while len(self._entries) > self._entries_max or self._size > self._bytes_max:
+            self._drop(next(iter(self._entries)))  # the oldest
+
+    def _drop(self, key: _Key) -> None:
+        self._size -= self._entries.pop(key).size
+
+
+def _given(result: _Result) -> Answer:
+    if isinstance(result, Answer):
+        return result
+    raise _again(result)
+
+
+def _again(error: TemporaryDnsError) -> TemporaryDnsError:
+    return TemporaryDnsError(error.name, error.rdtype, error.reason)

@@ -5,7 +5,7 @@ from typing import Final, Literal, Protocol
 
 __all__ = ["Answer", "Rcode", "Rdtype", "Resolver", "TemporaryDnsError", "exchanges", "printable"]
 
-Rdtype = Literal["A", "AAAA", "MX", "PTR", "TXT"]
+Rdtype = Literal["A", "AAAA", "MX", "PTR", "TXT", "NS", "CNAME", "SOA", "DS", "DNSKEY", "TLSA", "CAA"]
 #: The two definite response codes; every other one is temporary (RFC 7208 §4.4).
 Rcode = Literal["NOERROR", "NXDOMAIN"]
 
@@ -18,22 +18,25 @@ class TemporaryDnsError(Exception):
 
     def __init__(self, name: str, rdtype: Rdtype, reason: str) -> None:
         super().__init__(f"{printable(name)} {rdtype}: {reason}")
-        self.name = name
+        self.name, self.rdtype, self.reason = name, rdtype, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A definite answer, with CNAMEs followed to their end.
+    r"""A definite answer, with CNAMEs followed to their end.
 
     Attributes:
-        name: The name that was asked: lower case, without a final dot, one character per byte (Latin-1).
+        name: The name that was asked: lower case, without a final dot.
         rdtype: The type that was asked.
         rcode: The response code at the end of the chain of aliases.
         records: The records of that type: an address, a host name, `"10 mx.example.com"` for MX, and for TXT the
-            strings of one record joined without spaces (RFC 7208 §3.3), one character per byte.
+            strings of one record joined without spaces (RFC 7208 §3.3), one character per byte. Other types are as in
+            a zone file, names lower case and without a final dot. In names that come from the DNS a dot or backslash
+            inside a label is `\.` or `\\`, and a byte outside printable ASCII is `\DDD` (RFC 1035 §5.1).
         aliases: The targets of the CNAMEs that were followed, in order.
         ttl: Seconds the answer may be kept.
         server: The name server that gave it, as `ip:port`.
+        authenticated: The name server says that it validated the answer with DNSSEC (AD, RFC 6840 §5.8).
     """
 
     name: str
@@ -43,6 +46,7 @@ class Answer:
     aliases: tuple[str, ...] = ()
     ttl: int = 0
     server: str = ""
+    authenticated: bool = False
 
     @property
     def evidence(self) -> str:
@@ -56,9 +60,10 @@ class Resolver(Protocol):
     """Asks the DNS."""
 
     async def query(self, name: str, rdtype: Rdtype) -> Answer:
-        """Ask for the records of one type at one name.
+        r"""Ask for the records of one type at one name.
 
-        A name that cannot exist (an empty label, a label over 63 or a name over 253 characters) is NXDOMAIN.
+        In the name `\.`, `\\` and `\DDD` stand for a byte of a label, every other character for its own byte (Latin-1).
+        A name that cannot exist (an empty label, a label over 63 or a name over 253 bytes) is NXDOMAIN.
 
         Raises:
             TemporaryDnsError: nothing definite was learnt within the deadline.

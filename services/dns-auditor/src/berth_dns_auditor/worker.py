@@ -1,6 +1,7 @@
 """The work of the service: audit a domain, record what was found and what changed, and come back."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -46,12 +47,21 @@ class AuditHandler:
         queue: Where the next audit waits.
         clock: Time.
         rng: Spreads the next audits, so that a bulk import does not come back in one heap.
+        forget: Drops what is remembered of a domain.
     """
 
     def __init__(
-        self, auditor: Auditor, store: EventStore, queue: WorkQueue, clock: "Clock", rng: random.Random
+        self,
+        auditor: Auditor,
+        store: EventStore,
+        queue: WorkQueue,
+        clock: "Clock",
+        rng: random.Random,
+        *,
+        forget: Callable[[str], None],
     ) -> None:
         self._auditor, self._store, self._queue, self._clock, self._rng = auditor, store, queue, clock, rng
+        self._forget = forget
 
     async def perform(self, job: Job) -> Audited:
         """Audit the domain; bounded by the auditor's deadline."""

@@ -1,0 +1,1 @@
+"""How questions travel: the wire format, sockets, and the recursive name servers behind them."""

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,17 +10,18 @@ from types import MappingProxyType
 from typing import Final, Literal, cast
 
 from berth_dns_auditor.resolver import TemporaryDnsError, printable
-from berth_events.contracts import Finding
+from berth_events.contracts import Finding, RecordChange
 
-__all__ = ["CatalogueEntry", "Severity", "bounded", "catalogue", "finding", "tempfail"]
+__all__ = ["CatalogueEntry", "Severity", "bounded", "catalogue", "change", "finding", "tempfail"]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
 #: Bounds that keep an event far below what the bus takes, whatever a zone says: characters of a subject, lines of
-#: evidence and characters of each, findings of one code, findings altogether.
+#: evidence and characters of each, characters of a record to publish, findings of one code, findings altogether.
 SUBJECT_WIDTH: Final = 255
 EVIDENCE_LINES: Final = 6
 EVIDENCE_WIDTH: Final = 400
+PUBLISH_WIDTH: Final = 1024
 PER_CODE_MAX: Final = 10
 FINDINGS_MAX: Final = 80
 
@@ -57,7 +58,13 @@ def catalogue() -> MappingProxyType[str, CatalogueEntry]:
     )
 
 
-def finding(code: str, subject: str, *evidence: str, severity: Severity | None = None) -> Finding:
+def finding(
+    code: str,
+    subject: str,
+    *evidence: str,
+    severity: Severity | None = None,
+    publish: Sequence[RecordChange] = (),
+) -> Finding:
     """A finding with the severity of its code, unless the circumstances give another.
 
     Args:
@@ -65,13 +72,33 @@ def finding(code: str, subject: str, *evidence: str, severity: Severity | None =
         subject: The name or the term that it is about; with the code it identifies the finding.
         evidence: Names asked, response codes, raw strings. Made printable and cut to a bounded size here.
         severity: Overrides that of the catalogue.
+        publish: What to change in the DNS so that it goes away, from `change`; left out when it is too long.
     """
     entry = catalogue()[code]
+    texts = [text for record in publish for text in (record.value or "", *record.replaces)]
     return Finding(
         code=code,
         subject=printable(subject, SUBJECT_WIDTH),
         severity=severity or entry.severity,
-        evidence=tuple(printable(line, EVIDENCE_WIDTH) for line in evidence[:EVIDENCE_LINES]),
+        evidence=tuple([printable(line, EVIDENCE_WIDTH) for line in evidence[:EVIDENCE_LINES]]),
+        publish=tuple(publish) if sum(map(len, texts)) <= 2 * PUBLISH_WIDTH else (),
+    )
+
+
+def change(name: str, rdtype: str, value: str | None, *replaces: str) -> RecordChange:
+    """A change to the records of one type at one name.
+
+    Args:
+        name: The name; made printable here, like every record.
+        rdtype: The type.
+        value: The record to publish, or None to publish none.
+        replaces: The records that go, as they are published now.
+    """
+    return RecordChange(
+        name=printable(name),
+        type=rdtype,
+        value=None if value is None else printable(value),
+        replaces=tuple([printable(record) for record in replaces]),
     )
 
 

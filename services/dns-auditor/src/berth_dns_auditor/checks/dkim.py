@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from berth_dns_auditor.checks.dkim_key import DkimKey, parse_dkim
-from berth_dns_auditor.checks.dkim_selectors import candidates
 from berth_dns_auditor.checks.outcome import Outcome, Reply, ask_all
+from berth_dns_auditor.checks.providers import candidates
 from berth_dns_auditor.checks.spf_grammar import Directive, is_spf, parse_spf
 from berth_dns_auditor.findings import finding, tempfail
 from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, exchanges, printable

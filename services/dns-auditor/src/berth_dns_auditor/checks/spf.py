@@ -1,17 +1,19 @@
 """SPF (RFC 7208): whether the domain's policy is valid for every client, and what is unwise about it."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from berth_dns_auditor.checks.outcome import Outcome
-from berth_dns_auditor.checks.spf_grammar import Directive, Modifier, Network, SpfRecord, is_spf
+from berth_dns_auditor.checks.outcome import Outcome, ask
+from berth_dns_auditor.checks.providers import spf_of
+from berth_dns_auditor.checks.spf_flatten import flatten
+from berth_dns_auditor.checks.spf_grammar import is_spf, parse_spf
+from berth_dns_auditor.checks.spf_mend import mended, merged, rewrite, split_up
+from berth_dns_auditor.checks.spf_style import ending, passes_all, style
 from berth_dns_auditor.checks.spf_tree import Lookup, Node, SpfTree, Tally, fetch_tree, lookups_of, tally
-from berth_dns_auditor.findings import finding, tempfail
-from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, printable
-from berth_events.contracts import Finding, SpfCheck
+from berth_dns_auditor.findings import change, finding, tempfail
+from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, exchanges, printable
+from berth_events.contracts import Finding, RecordChange, SpfCheck, SpfTerm
 
 __all__ = ["INVALIDATING", "check_spf"]
 
@@ -42,12 +44,9 @@ VOIDS_MAX: Final = 2
 MX_HOSTS_MAX: Final = 10
 RECORD_BYTES: Final = 450
 ANSWER_BYTES: Final = 512
-BROAD_V4: Final = 16
-BROAD_V6: Final = 32
-#: Of a record with more terms only these are looked at for style.
-TERMS_MAX: Final = 200
+TERM_WIDTH: Final = 255
 
-_SHADOW: Final = re.compile(r"[\s\"']*v\s*=\s*spf1(?![0-9])", re.IGNORECASE)
+_SHADOW: Final = re.compile(r"[\s\"']*v\s*=\s*spf1(?![0-9])[\s\"';]*", re.IGNORECASE)
 
 
 async def check_spf(resolver: Resolver, domain: str) -> Outcome[SpfCheck]:
@@ -60,72 +59,122 @@ async def check_spf(resolver: Resolver, domain: str) -> Outcome[SpfCheck]:
     top = tree.nodes[domain]
     if isinstance(top.reply, TemporaryDnsError):
         return Outcome(SpfCheck(state="unknown"), (tempfail(top.reply),))
+    if not top.records:
+        return Outcome(SpfCheck(state="fail"), tuple(await _missing(resolver, domain, top.reply)))
     total = tally(tree)
     findings = tuple(_findings(tree, top, top.reply, total))
     complete = not tree.errors
     invalid = any(found.code in INVALIDATING for found in findings)
+    counted = top.record is not None and complete
     check = SpfCheck(
         state="fail" if invalid else "pass" if complete else "unknown",
-        value=printable(top.records[0].text) if top.records else None,
-        lookups=total.lookups if top.record and complete else None,
-        void_lookups=len(total.voids) if top.record and complete else None,
+        value=printable(top.records[0].text),
+        lookups=total.lookups if counted else None,
+        void_lookups=len(total.voids) if counted else None,
+        tree=tuple([_term(depth, where, lookup, cost) for depth, where, lookup, cost in total.rows]) if counted else (),
     )
     return Outcome(check, findings)
+
+
+async def _missing(resolver: Resolver, domain: str, answer: Answer) -> list[Finding]:
+    """No record: what to publish depends on what resembles one, and on who takes the domain's mail."""
+    shadows = [text for text in answer.records if _SHADOW.match(text)]
+    if shadows:
+        record = mended(parse_spf("v=spf1 " + _SHADOW.sub("", shadows[0], count=1)), {})
+        mend = [change(domain, "TXT", record, *shadows)]
+    else:
+        mail = await ask(resolver, domain, "MX")
+        hosts = [name for _, name in exchanges(mail) if name] if isinstance(mail, Answer) else []
+        provider = spf_of(hosts)
+        terms = f"include:{provider} ~all" if provider else "mx ~all" if hosts else "-all"
+        mend = [change(domain, "TXT", f"v=spf1 {terms}")] if isinstance(mail, Answer) else []
+    return [
+        *_bystanders(domain, answer, shadow_mend=mend),
+        finding("SPF_MISSING", domain, answer.evidence, publish=mend),
+    ]
+
+
+def _term(depth: int, domain: str, lookup: Lookup, cost: int) -> SpfTerm:
+    return SpfTerm(depth=depth, domain=printable(domain), term=printable(lookup.text, TERM_WIDTH), lookups=cost)
 
 
 def _findings(tree: SpfTree, top: Node, answer: Answer, total: Tally) -> Iterator[Finding]:
     yield from (tempfail(error) for error in tree.errors)
     yield from _bystanders(top.domain, answer)
-    if not top.records:
-        yield finding("SPF_MISSING", top.domain, answer.evidence)
-        return
+    yield from _length(top, answer)
     for node in tree.nodes.values():
-        yield from _void(node)
+        yield from _void(tree.domain, node)
     yield from _limits(tree, total)
     yield from _targets(tree)
     own = _own(tree, top)
     for node in own:
         if node.record is not None:
-            yield from _style(node.domain, node.record)
-    yield from _ending(tree, own)
+            yield from style(tree.domain, node.domain, node.record)
+    yield from ending(tree, own)
 
 
-def _bystanders(domain: str, answer: Answer) -> Iterator[Finding]:
+def _bystanders(domain: str, answer: Answer, shadow_mend: Sequence[RecordChange] | None = None) -> Iterator[Finding]:
     """TXT records beside the policy that matter to it."""
     sender_id = [text for text in answer.records if text.lower().startswith("spf2.0/")]
     if sender_id:
-        yield finding("SPF_SENDER_ID", domain, *sender_id)
+        yield finding("SPF_SENDER_ID", domain, *sender_id, publish=(change(domain, "TXT", None, *sender_id),))
     shadows = [text for text in answer.records if _SHADOW.match(text) and not is_spf(text)]
     if shadows:
-        yield finding("SPF_SHADOW_RECORD", domain, *shadows)
+        gone = (change(domain, "TXT", None, *shadows),)
+        yield finding("SPF_SHADOW_RECORD", domain, *shadows, publish=gone if shadow_mend is None else shadow_mend)
+
+
+def _length(top: Node, answer: Answer) -> Iterator[Finding]:
     # Header, question, and for each record its fixed part and the length byte of each string (RFC 1035 §4.1).
-    size = 12 + len(domain) + 6 + sum(12 + len(text) + len(text) // 255 + 1 for text in answer.records)
-    longest = max((len(text) for text in answer.records if is_spf(text)), default=0)
-    if longest > RECORD_BYTES or (longest and size > ANSWER_BYTES):
-        yield finding("SPF_RECORD_TOO_LONG", domain, f"record {longest} bytes, answer about {size} bytes")
+    size = 12 + len(top.domain) + 6 + sum([12 + len(text) + len(text) // 255 + 1 for text in answer.records])
+    longest = max([len(record.text) for record in top.records])
+    if longest > RECORD_BYTES or size > ANSWER_BYTES:
+        mend = split_up(top.domain, top.record) if top.record and longest > RECORD_BYTES else ()
+        sizes = f"record {longest} bytes, answer about {size} bytes"
+        yield finding("SPF_RECORD_TOO_LONG", top.domain, sizes, publish=mend)
 
 
-def _void(node: Node) -> Iterator[Finding]:
+def _void(zone: str, node: Node) -> Iterator[Finding]:
     """What makes one record, or the set at one name, void by itself."""
     if len(node.records) > 1:
-        yield finding("SPF_MULTIPLE_RECORDS", node.domain, *(record.text for record in node.records))
+        texts = [record.text for record in node.records]
+        ours = node.domain == zone or node.domain.endswith(f".{zone}")
+        mend = (change(node.domain, "TXT", merged(node.records), *texts),) if ours else ()
+        yield finding("SPF_MULTIPLE_RECORDS", node.domain, *texts, publish=mend)
     for record in node.records:
+        mend = rewrite(zone, node.domain, record) if record.issues and len(node.records) == 1 else ()
         for issue in record.issues:
             where = f"at character {issue.position + 1}: {issue.reason}"
-            yield finding(issue.code, f"{node.domain} {issue.term}", where, record.text)
+            yield finding(issue.code, f"{node.domain} {issue.term}", where, record.text, publish=mend)
 
 
 def _limits(tree: SpfTree, total: Tally) -> Iterator[Finding]:
     shares = [f"{count} by {text}" for text, count in total.shares]
     if total.lookups > LOOKUPS_MAX:
-        yield finding("SPF_TOO_MANY_LOOKUPS", tree.domain, f"{total.lookups} lookups", *shares)
+        mend = flatten(tree, total, LOOKUPS_MAX)
+        yield finding("SPF_TOO_MANY_LOOKUPS", tree.domain, f"{total.lookups} lookups", *shares, publish=mend)
     elif total.lookups >= LOOKUPS_NEAR:
-        yield finding("SPF_LOOKUPS_NEAR_LIMIT", tree.domain, f"{total.lookups} lookups", *shares)
+        mend = flatten(tree, total, LOOKUPS_NEAR - 1)
+        yield finding("SPF_LOOKUPS_NEAR_LIMIT", tree.domain, f"{total.lookups} lookups", *shares, publish=mend)
     if len(total.voids) > VOIDS_MAX:
         names = (f"{lookup.text} of {domain}: nothing at {lookup.name}" for domain, lookup in total.voids)
-        yield finding("SPF_TOO_MANY_VOID", tree.domain, *names)
+        top = tree.nodes[tree.domain].record
+        dead = {lookup.text: "" for domain, lookup in total.voids if domain == tree.domain}
+        enough = top is not None and len([1 for domain, _ in total.voids if domain != tree.domain]) <= VOIDS_MAX
+        mend = rewrite(tree.domain, tree.domain, top, dead) if top and enough else ()
+        yield finding("SPF_TOO_MANY_VOID", tree.domain, *names, publish=mend)
     for domain, lookup in total.loops:
-        yield finding("SPF_LOOP", f"{domain} {lookup.text}")
+        yield finding("SPF_LOOP", f"{domain} {lookup.text}", publish=_without(tree, domain, lookup))
+
+
+def _without(tree: SpfTree, domain: str, lookup: Lookup) -> tuple[RecordChange, ...]:
+    """The change that takes a term out of a record."""
+    record = tree.nodes[domain].record
+    if record is None:
+        return ()
+    if lookup.kind == "redirect":
+        return rewrite(tree.domain, domain, record, ending="~all")
+    return rewrite(tree.domain, domain, record, {lookup.text: ""})
 
 
 def _targets(tree: SpfTree) -> Iterator[Finding]:
@@ -136,21 +185,24 @@ def _targets(tree: SpfTree) -> Iterator[Finding]:
             if lookup.name is None or (node.domain, lookup.text) in seen:
                 continue
             seen.add((node.domain, lookup.text))
-            subject = f"{node.domain} {lookup.text}"
             if lookup.kind == "mx" and (hosts := tree.mx_hosts(lookup.name)) > MX_HOSTS_MAX:
-                yield finding("SPF_MX_TOO_MANY", subject, f"{lookup.name} has {hosts} mail exchanges")
+                yield finding(
+                    "SPF_MX_TOO_MANY", f"{node.domain} {lookup.text}", f"{lookup.name} has {hosts} mail exchanges"
+                )
             if lookup.kind in {"include", "redirect"} and lookup.name in tree.nodes:
-                yield from _target(lookup, tree.nodes[lookup.name], subject)
+                yield from _target(tree, node.domain, lookup, tree.nodes[lookup.name])
 
 
-def _target(lookup: Lookup, target: Node, subject: str) -> Iterator[Finding]:
+def _target(tree: SpfTree, domain: str, lookup: Lookup, target: Node) -> Iterator[Finding]:
+    subject = f"{domain} {lookup.text}"
     if isinstance(target.reply, TemporaryDnsError):
         return
     if not target.records:
         code = "SPF_INCLUDE_NO_RECORD" if lookup.kind == "include" else "SPF_REDIRECT_NO_RECORD"
-        yield finding(code, subject, target.reply.evidence, *target.reply.records)
-    elif lookup.kind == "include" and target.record and _passes_all(target.record):
-        yield finding("SPF_NESTED_PASS_ALL", subject, target.record.text)
+        mend = _without(tree, domain, lookup)
+        yield finding(code, subject, target.reply.evidence, *target.reply.records, publish=mend)
+    elif lookup.kind == "include" and target.record and passes_all(target.record):
+        yield finding("SPF_NESTED_PASS_ALL", subject, target.record.text, publish=_without(tree, domain, lookup))
 
 
 def _own(tree: SpfTree, top: Node) -> list[Node]:
@@ -163,60 +215,3 @@ def _own(tree: SpfTree, top: Node) -> list[Node]:
             break
         chain.append(target)
     return chain
-
-
-def _style(domain: str, record: SpfRecord) -> Iterator[Finding]:
-    if record.redirect and record.all:
-        yield finding("SPF_REDIRECT_IGNORED", f"{domain} {record.redirect.text}", record.text)
-    terms = record.terms[:TERMS_MAX]
-    for text, count in Counter(term.text.lower() for term in terms).items():
-        if count > 1:
-            yield finding("SPF_DUPLICATE_TERM", f"{domain} {text}", record.text)
-    for term in terms:
-        subject = f"{domain} {term.text}"
-        match term:
-            case Modifier(name=name) if name not in {"redirect", "exp"}:
-                yield finding("SPF_UNKNOWN_MODIFIER", subject, record.text)
-            case Directive(mechanism="ptr"):
-                yield finding("SPF_PTR_USED", subject, record.text)
-            case Directive(network=IPv4Network() | IPv6Network() as network, qualifier="+"):
-                if network.prefixlen and network.prefixlen < (BROAD_V4 if network.version == 4 else BROAD_V6):  # noqa: PLR2004
-                    yield finding("SPF_BROAD_RANGE", subject, f"{network.num_addresses} addresses")
-                if network.prefixlen and not network.is_global:
-                    yield finding("SPF_PRIVATE_RANGE", subject, str(network))
-            case _:
-                pass
-
-
-def _ending(tree: SpfTree, own: list[Node]) -> Iterator[Finding]:
-    """What the policy says of everybody else."""
-    for node in own:
-        if node.record and _passes_all(node.record):
-            yield finding("SPF_PASS_ALL", node.domain, node.record.text)
-            return
-    record = own[-1].record
-    if record is None or record.issues:
-        return
-    match record.all:
-        case Directive(qualifier="?"):
-            yield finding("SPF_NEUTRAL_ALL", tree.domain, record.text)
-        case Directive(qualifier="~"):
-            yield finding("SPF_SOFTFAIL_ALL", tree.domain, record.text)
-        case None if record.redirect is None:
-            yield finding("SPF_NO_ALL", tree.domain, record.text)
-        case _:
-            pass
-
-
-def _passes_all(record: SpfRecord) -> bool:
-    """Whether the record passes every client: by all, or by ranges that cover the Internet."""
-    passing = [term for term in record.reached if term.qualifier == "+"]
-    if any(term.mechanism == "all" or 0 in term.prefixes for term in passing):
-        return True
-    return _covers_internet([term.network for term in passing if term.network is not None])
-
-
-def _covers_internet(networks: list[Network]) -> bool:
-    four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
-    six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
-    return any(network.prefixlen == 0 for network in four) or any(network.prefixlen == 0 for network in six)

@@ -28,6 +28,8 @@ NODES_MAX: Final = 20
 TERMS_MAX: Final = 11
 #: The count of lookups stops here, whatever the tree.
 COUNTED_MAX: Final = 100
+#: Terms that are listed one by one.
+ROWS_MAX: Final = 30
 
 _QUESTIONS: Final[dict[LookupKind, tuple[Rdtype, ...]]] = {"a": ("A", "AAAA"), "mx": ("MX",), "exists": ("A",)}
 
@@ -92,12 +94,15 @@ class Tally:
         voids: The terms whose lookup finds nothing, with the domain they stand in.
         loops: The terms that lead back to a record they came from, with the domain they stand in.
         shares: Lookups that each term of the first record stands for.
+        rows: Every term, in the order of evaluation: its depth, the domain it stands in, itself, and its lookups with
+            those of all that it leads to; the first of them only.
     """
 
     lookups: int = 0
     voids: list[tuple[str, Lookup]] = field(default_factory=list)
     loops: list[tuple[str, Lookup]] = field(default_factory=list)
     shares: list[tuple[str, int]] = field(default_factory=list)
+    rows: list[tuple[int, str, Lookup, int]] = field(default_factory=list)
 
 
 async def fetch_tree(resolver: Resolver, domain: str) -> SpfTree:
@@ -165,8 +170,10 @@ def _descend(tree: SpfTree, domain: str, path: tuple[str, ...], total: Tally) ->
     for lookup in lookups_of(tree.nodes[domain], tree.domain):
         if total.lookups >= COUNTED_MAX:
             return
-        before = total.lookups
+        before, row = total.lookups, len(total.rows)
         total.lookups += 1
+        if row < ROWS_MAX:
+            total.rows.append((len(path) - 1, domain, lookup, 1))
         if lookup.name is not None and tree.is_void(lookup.name, lookup.kind):
             total.voids.append((domain, lookup))
         if lookup.kind in {"include", "redirect"} and lookup.name in tree.nodes:
@@ -174,6 +181,8 @@ def _descend(tree: SpfTree, domain: str, path: tuple[str, ...], total: Tally) ->
                 total.loops.append((domain, lookup))
             else:
                 _descend(tree, lookup.name, path, total)
+        if row < ROWS_MAX:
+            total.rows[row] = (len(path) - 1, domain, lookup, total.lookups - before)
         if len(path) == 1:
             total.shares.append((lookup.text, total.lookups - before))
 

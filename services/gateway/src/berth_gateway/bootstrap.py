@@ -17,6 +17,7 @@ from berth_events.runtime.relay import Relay
 from berth_events.runtime.service import Part, Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_gateway.accounts.attempts import Attempts
+from berth_gateway.accounts.batch import Batch
 from berth_gateway.accounts.changes import Changes
 from berth_gateway.accounts.commands import Accounts
 from berth_gateway.accounts.connecting import Connecting
@@ -29,6 +30,7 @@ from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.rate_limits import RateLimits
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+from berth_gateway.domains.repository import DomainRepository
 from berth_gateway.feed import FeedReader, FeedTail
 from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
@@ -41,6 +43,7 @@ from berth_gateway.tenants.keys import Keys
 from berth_gateway.tenants.organizations import Organizations
 from berth_gateway.tenants.projects import Projects
 from berth_gateway.tenants.secrets import OperatorKey
+from berth_gateway.usage.repository import UsageRepository
 from berth_gateway.waiting import Waiting
 from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Sealer, VaultWriter
@@ -112,6 +115,9 @@ def compose(
         tags=tags,
         probes=probes,
         connecting=connecting,
+        batch=Batch(pool, store, accounts, changes, repository),
+        domains=DomainRepository(),
+        usage=UsageRepository(),
         settled=settled,
         mailreach=ImapAuth(
             pool=pool,
@@ -125,7 +131,7 @@ def compose(
     return Gateway(
         services=services,
         projections=(Views(), History()),
-        manager=ProcessManager(accounts, probes, seats),
+        manager=ProcessManager(accounts, changes, probes, seats),
         housekeeping=Housekeeping(pool, probes, clock),
         pollers=(settled, audits, tail),
     )

@@ -62,7 +62,8 @@ class Attempts:
         found: UUID | None = await connection.fetchval(
             """SELECT subject FROM attempt t JOIN verification v
                        ON v.account_id = t.subject
-                      AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = t.credential_id)
+                      AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = t.credential_id AND EXISTS (
+                               SELECT FROM account a WHERE a.account_id = t.account_id AND a.credential_id = t.credential_id))
                 WHERE project_id = $1 AND fingerprint = $2 AND v.status = 'failed' AND v.verified_at > $3
                 ORDER BY v.verified_at DESC LIMIT 1""",
             project_id,
@@ -92,7 +93,7 @@ class Attempts:
                 WHERE t.project_id = $1 AND t.fingerprint = $2 AND t.dry_run = ($3::uuid IS NULL)
                   AND t.account_id IS NOT DISTINCT FROM $3 AND (t.dry_run OR a.account_id IS NOT NULL)
                   AND CASE WHEN v.account_id IS NULL OR (p.probe_id IS NOT NULL AND p.settled_at IS NULL)
-                           THEN t.started_at > $4
+                           THEN t.started_at > $4 AND (t.subject IS DISTINCT FROM t.account_id OR a.credential_id = t.credential_id)
                            ELSE v.status = 'connected' AND v.verified_at > $5
                                 AND (t.dry_run OR a.credential_id = t.credential_id)
                       END""",

@@ -19,8 +19,11 @@ from berth_events.contracts import (
     CredentialRef,
     Event,
     MailServer,
+    Provider,
 )
+from berth_events.runtime.store import Decided
 from berth_gateway import feed
+from berth_gateway.accounts.bulk import chunks
 from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox, Tenant, binding
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
 
@@ -98,9 +101,23 @@ class Changes:
         return await self._append(connection, row, [event], context)
 
     async def replace(
-        self, connection: "Connection", tenant: Tenant, account_id: UUID, mailbox: Mailbox, context: "Context"
+        self,
+        connection: "Connection",
+        tenant: Tenant,
+        account_id: UUID,
+        mailbox: Mailbox,
+        context: "Context",
+        provider: Provider | None = None,
     ) -> tuple[CredentialRef, list[feed.Entry]]:
         """Give an account new servers and secrets at once, whether they work or not; the connector then verifies them.
+
+        Args:
+            connection: in the caller's transaction.
+            tenant: whose.
+            account_id: an account of the tenant.
+            mailbox: the new servers and secrets.
+            context: of the event.
+            provider: who runs the mailbox now; None: as before.
 
         Returns:
             Where the new credential lies, and the entries of the feed.
@@ -122,13 +139,14 @@ class Changes:
         )
         await connection.execute(
             """UPDATE account SET imap = $2, smtp = $3, imap_issue = $4, credential_id = $5, credential_version = $6,
-                      workspace_id = NULL WHERE account_id = $1""",
+                      workspace_id = NULL, provider = coalesce($7, provider) WHERE account_id = $1""",
             account_id,
             mailbox.imap and mailbox.imap.model_dump(mode="json"),
             mailbox.smtp and mailbox.smtp.model_dump(mode="json"),
             mailbox.imap_issue,
             reference.credential_id,
             reference.version,
+            provider,
         )
         return reference, await self._append(connection, row, [event], context)
 
@@ -143,20 +161,60 @@ class Changes:
         Raises:
             NotFound: the project has no such account.
         """
-        row = await self._lock(connection, tenant, account_id)
-        refused = await connection.fetchval(
-            """SELECT true FROM verification WHERE account_id = $1 AND credential_id = $2 AND verified_at > $3
-                  AND verification -> 'diagnosis' ->> 'retry_policy' = 'never'""",
-            account_id,
-            row["credential_id"],
+        await self._lock(connection, tenant, account_id)
+        return await self.verify_all(connection, tenant, [account_id], context)
+
+    async def verify_all(
+        self, connection: "Connection", tenant: Tenant, account_ids: "Sequence[UUID]", context: "Context"
+    ) -> list[feed.Entry]:
+        """Have those of the accounts verified again that are still there, as `verify` does."""
+        rows = await connection.fetch(
+            """SELECT account_id, organization_id, project_id, address, imap, smtp, imap_issue, workspace_id, credential_id,
+                      credential_version, version
+                 FROM account a
+                WHERE account_id = ANY($1::uuid[]) AND project_id = $2 AND removed_at IS NULL
+                  AND NOT EXISTS (SELECT FROM verification v
+                                   WHERE v.account_id = a.account_id AND v.credential_id = a.credential_id AND v.verified_at > $3
+                                     AND v.verification -> 'diagnosis' ->> 'retry_policy' = 'never')
+                ORDER BY account_id FOR UPDATE OF a""",
+            account_ids,
+            tenant.project_id,
             self._clock.now() - _NOT_AGAIN_WITHIN,
         )
-        if refused:
-            return []
+        entries: list[feed.Entry] = []
+        for group in chunks(rows):
+            asked = [
+                AccountVerificationRequested(
+                    **self._ids(row), **self._connection(row), address=row["address"], reason="reconnect"
+                )
+                for row in group
+            ]
+            decided = [
+                Decided(row["account_id"], row["version"], [event]) for row, event in zip(group, asked, strict=True)
+            ]
+            envelopes = await self._store.append_all(connection, decided, context)
+            entries += [(tenant.project_id, envelope) for envelope in envelopes]
+        await connection.execute(
+            "UPDATE account SET version = version + 1, updated_at = $2 WHERE account_id = ANY($1::uuid[])",
+            [row["account_id"] for row in rows],
+            self._clock.now(),
+        )
+        return entries
+
+    async def leave_imap(
+        self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context"
+    ) -> list[feed.Entry]:
+        """Have an account verified again as one that only sends: nothing answers at the IMAP server that was guessed.
+
+        Raises:
+            NotFound: the project has no such account.
+        """
+        entries = await self.update(connection, tenant, account_id, Change(imap_issue=True), context)
+        row = await self._lock(connection, tenant, account_id)
         event = AccountVerificationRequested(
             **self._ids(row), **self._connection(row), address=row["address"], reason="reconnect"
         )
-        return await self._append(connection, row, [event], context)
+        return entries + await self._append(connection, row, [event], context)
 
     async def check_up(
         self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context"

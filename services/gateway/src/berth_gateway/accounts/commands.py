@@ -31,7 +31,11 @@ __all__ = ["Accounts", "ConnectAccount", "Removal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectAccount:
-    """A mailbox is to become an account."""
+    """A mailbox is to become an account.
+
+    Attributes:
+        suspended: whether it is to be left alone; None: a new one is not, another one stays as it is.
+    """
 
     mailbox: Mailbox
     provider: Provider
@@ -40,7 +44,7 @@ class ConnectAccount:
     seat_kind: SeatKind
     on_failure: OnFailure
     change: Change = field(default_factory=Change)
-    suspended: bool = False
+    suspended: bool | None = None
 
     @property
     def full_change(self) -> Change:
@@ -120,13 +124,23 @@ class Accounts:
         Raises:
             NotFound: the project has no such account.
         """
+        await feed.publish(connection, await self.remove_entries(connection, tenant, account_id, context))
+
+    async def remove_entries(
+        self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context"
+    ) -> list[feed.Entry]:
+        """Remove an account because its owner asked; the caller publishes the entries of the feed.
+
+        Raises:
+            NotFound: the project has no such account.
+        """
         found = await connection.fetchval(
             "SELECT true FROM account WHERE account_id = $1 AND project_id = $2", account_id, tenant.project_id
         )
         removed = await self.remove_all(connection, {account_id: Removal("requested", context)} if found else {})
         if not removed:
             raise NotFound
-        await feed.publish(connection, removed)
+        return removed
 
     async def remove_all(self, connection: "Connection", removals: Mapping[UUID, Removal]) -> list[feed.Entry]:
         """Remove those of the accounts that are still there: event, credential erased, seat released.
@@ -191,8 +205,9 @@ class Accounts:
                        RETURNING next_number - 1 AS number)
                    INSERT INTO account (account_id, organization_id, project_id, number, address, address_key, domain, provider,
                                         first_name, last_name, imap, smtp, imap_issue, seat_kind, on_failure,
-                                        credential_id, credential_version, version, created_at, updated_at)
-                   SELECT $1, $2, $3, number, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17 FROM numbered
+                                        credential_id, credential_version, version, created_at, updated_at, imap_guessed)
+                   SELECT $1, $2, $3, number, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17, $18
+                     FROM numbered
                    ON CONFLICT (project_id, address_key) WHERE removed_at IS NULL DO NOTHING
                    RETURNING true""",
             event.account_id,
@@ -212,6 +227,7 @@ class Accounts:
             event.credential_ref.credential_id,
             event.credential_ref.version,
             self._clock.now(),
+            mailbox.imap_guessed,
         )
         if not inserted:  # another request was quicker since we looked
             tenant = Tenant(organization_id=event.organization_id, project_id=event.project_id)

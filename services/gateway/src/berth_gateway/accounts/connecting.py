@@ -5,14 +5,14 @@ its result for a minute: there are never two accounts of one address, and a refu
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from berth_gateway import feed
 from berth_gateway.accounts.attempts import Attempt, Attempts
 from berth_gateway.accounts.commands import Accounts, ConnectAccount
-from berth_gateway.accounts.mailboxes import Mailbox, Tenant
+from berth_gateway.accounts.mailboxes import Tenant
 from berth_gateway.errors import AddressTaken, FieldFault, GatewayError, InvalidFields, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ class Connect:
     @property
     def content(self) -> dict[str, Any]:
         """Everything that makes two requests the same, secrets included: only for a fingerprint."""
-        mailbox = self.command.mailbox
+        command, mailbox = self.command, self.command.mailbox
+        names = [command.provider, command.first_name, command.last_name, command.seat_kind]
         return {
-            "existing": self.existing,
+            # only what is to be proven first waits for the login; anything else is changed without another one
+            "names": names if self.existing == "prove" else None,
             "address": mailbox.address.key,
-            "names": [self.command.provider, self.command.first_name, self.command.last_name, self.command.seat_kind],
             "imap_issue": mailbox.imap_issue,
             "imap": mailbox.imap and mailbox.imap.model_dump(mode="json"),
             "smtp": mailbox.smtp and mailbox.smtp.model_dump(mode="json"),
@@ -149,16 +150,27 @@ class Connecting:
         target = None if connect.dry_run else await self._target(connection, connect, tenant)
         if target is not None and not await self._may_touch(connection, connect, project_id, fingerprint, target):
             raise AddressTaken(account_id=str(target))
+        known = await self._known(connection, connect, project_id, fingerprint, target)
+        if target is not None and connect.existing != "prove":
+            attempt = await self._renew(connection, connect.command, tenant, target, known, context)
+        elif known is None:
+            attempt = await self._start(connection, connect, tenant, target, context)
+        else:
+            attempt = Attempt(subject=known, account_id=target)
+        if known is None:
+            await self._attempts.record(connection, project_id, fingerprint, attempt)
+        return attempt
+
+    async def _known(
+        self, connection: "Connection", connect: Connect, project_id: UUID, fingerprint: bytes, target: UUID | None
+    ) -> UUID | None:
+        """The subject whose result answers for the request too; None when there has to be another login."""
         refused = await self._attempts.refused(connection, project_id, fingerprint)
         if refused is not None:
-            return Attempt(subject=refused, account_id=target)
+            return refused
         if connect.dry_run or target is not None:
-            repeated = await self._attempts.repeated(connection, project_id, fingerprint, target)
-            if repeated is not None:
-                return Attempt(subject=repeated, account_id=target)
-        attempt = await self._start(connection, connect, tenant, target, context)
-        await self._attempts.record(connection, project_id, fingerprint, attempt)
-        return attempt
+            return await self._attempts.repeated(connection, project_id, fingerprint, target)
+        return None
 
     async def _target(self, connection: "Connection", connect: Connect, tenant: Tenant) -> UUID | None:
         """The account that the request is for; None when it is to be created."""
@@ -198,27 +210,39 @@ class Connecting:
             except AddressTaken:  # another request was quicker since we looked
                 raise _Overtaken from None
             return Attempt(subject=account_id, account_id=account_id, credential_id=reference.credential_id)
-        if connect.existing == "prove":
-            names = (command.provider, command.first_name, command.last_name)
-            subject, reference = await self._probes.replace(connection, tenant, target, mailbox, names, context)
-            return Attempt(subject=subject, account_id=target, credential_id=reference.credential_id)
-        return await self._replace(connection, connect, tenant, target, mailbox, context)
+        names = (command.provider, command.first_name, command.last_name)
+        subject, reference = await self._probes.replace(connection, tenant, target, mailbox, names, context)
+        return Attempt(subject=subject, account_id=target, credential_id=reference.credential_id)
 
-    async def _replace(
+    async def _renew(
         self,
         connection: "Connection",
-        connect: Connect,
+        command: ConnectAccount,
         tenant: Tenant,
         target: UUID,
-        mailbox: Mailbox,
+        known: UUID | None,
         context: "Context",
     ) -> Attempt:
-        entries: list[feed.Entry] = await self._changes.update(
-            connection, tenant, target, connect.command.full_change, context
-        )
-        reference, replaced = await self._changes.replace(connection, tenant, target, mailbox, context)
-        await feed.publish(connection, entries + replaced)
-        return Attempt(subject=target, account_id=target, credential_id=reference.credential_id)
+        """Give an account its settings, and servers and secrets too when nothing is known of them yet."""
+        entries: list[feed.Entry] = await self._changes.update(connection, tenant, target, command.full_change, context)
+        if command.suspended is not None:
+            entries += await self._suspend(connection, tenant, target, context, suspended=command.suspended)
+        attempt = Attempt(subject=known or target, account_id=target)
+        if known is None:
+            reference, replaced = await self._changes.replace(
+                connection, tenant, target, command.mailbox, context, command.provider
+            )
+            entries += replaced
+            attempt = replace(attempt, credential_id=reference.credential_id)
+        await feed.publish(connection, entries)
+        return attempt
+
+    async def _suspend(
+        self, connection: "Connection", tenant: Tenant, target: UUID, context: "Context", *, suspended: bool
+    ) -> list[feed.Entry]:
+        if suspended:
+            return await self._changes.suspend(connection, tenant, target, "", context)
+        return await self._changes.resume(connection, tenant, target, context)
 
 
 class _Overtaken(Exception):

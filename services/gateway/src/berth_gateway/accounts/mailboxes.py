@@ -27,6 +27,7 @@ class Mailbox:
         imap: None when the account only sends.
         smtp: None when the account only receives.
         imap_issue: IMAP is known not to work, so it is not tried; `imap` is kept for later.
+        imap_guessed: nobody named `imap`. When nothing answers there, the account only sends.
     """
 
     address: MailAddress
@@ -34,6 +35,7 @@ class Mailbox:
     smtp: MailServer | None
     credential: Credential
     imap_issue: bool = False
+    imap_guessed: bool = False
 
     @property
     def tried_imap(self) -> MailServer | None:

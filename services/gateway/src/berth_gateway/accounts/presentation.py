@@ -1,9 +1,14 @@
 """From what is known of an account to what the canonical API shows."""
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
 from uuid import UUID
 
 from berth_events.contracts import CheckState, MailServer, Verification
-from berth_gateway.accounts.repository import AccountView, Audit
+from berth_gateway.accounts.batch import Outcome
+from berth_gateway.accounts.change_schemas import BatchItem, BatchReport, DayReport, Statistics
+from berth_gateway.accounts.repository import AccountView, Audit, CheckDay
 from berth_gateway.accounts.schemas import (
     Account,
     AccountStatus,
@@ -11,11 +16,20 @@ from berth_gateway.accounts.schemas import (
     Domain,
     Server,
     StepReport,
+    TagReference,
     VerificationReport,
     VerificationSummary,
 )
 
-__all__ = ["account_resource", "domain_resource", "validity", "verification_report"]
+__all__ = [
+    "account_resource",
+    "batch_report",
+    "domain_resource",
+    "probe_report",
+    "statistics",
+    "validity",
+    "verification_report",
+]
 
 
 def account_resource(view: AccountView) -> Account:
@@ -34,9 +48,54 @@ def account_resource(view: AccountView) -> Account:
         smtp=_server(view.smtp),
         diagnosis=view.proof.diagnosis if view.proof else None,
         verification=VerificationSummary.model_validate(view.proof.model_dump()) if view.proof else None,
+        checkup=view.checkup,
+        imap_issue=view.imap_issue,
+        workspace_id=view.workspace_id,
+        import_id=view.import_id,
+        signature=view.signature,
+        time_zone=view.time_zone,
+        settings=view.settings,
+        tags=[TagReference(id=tag.number, name=tag.name, color=tag.color) for tag in view.tags],
         domain=domain_resource(view.domain, view.audit),
         created_at=view.created_at,
+        updated_at=view.updated_at,
     )
+
+
+def probe_report(subject: UUID, found: Verification | Literal["pending"]) -> VerificationReport:
+    """What trying out led to, step by step."""
+    if found == "pending":
+        return VerificationReport(account_id=subject, status="pending")
+    return verification_report(subject, found.outcome, found)
+
+
+def statistics(account_id: UUID, past_days: int, days: Sequence[CheckDay]) -> Statistics:
+    """How an account did over some days."""
+    checks, failures = sum(day.checks for day in days), sum(day.failures for day in days)
+    return Statistics(
+        account_id=account_id,
+        past_days=past_days,
+        checks=checks,
+        failures=failures,
+        availability=1 - failures / checks if checks else None,
+        mean_duration_ms=sum(day.duration_ms for day in days) / checks if checks else None,
+        days=[DayReport(day=day.day.isoformat(), checks=day.checks, failures=day.failures) for day in days],
+    )
+
+
+def batch_report(outcomes: Sequence[Outcome]) -> BatchReport:
+    """What became of each account of a batch."""
+    items = [
+        BatchItem(
+            account_id=found.account_id,
+            outcome="failed" if found.error else "done" if found.changed else "unchanged",
+            problem=found.error.type_uri() if found.error else None,
+            detail=found.error.detail if found.error else None,
+        )
+        for found in outcomes
+    ]
+    counted = Counter(item.outcome for item in items)
+    return BatchReport(done=counted["done"], unchanged=counted["unchanged"], failed=counted["failed"], items=items)
 
 
 def domain_resource(domain: str, audit: Audit | None) -> Domain:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from berth_events.contracts import (
     Diagnosis,
     DomainRecord,
     MailServer,
+    OnFailure,
     Provider,
     SeatKind,
     Verification,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
     from berth_gateway.accounts.schemas import AccountStatus
 
-__all__ = ["AccountFilter", "AccountRepository", "AccountView", "Audit", "Proof", "Tag"]
+__all__ = ["AccountFilter", "AccountRepository", "AccountView", "Audit", "CheckDay", "Listed", "Proof", "Tag"]
 
 TagMode = Literal["any", "all"]
 
@@ -54,12 +55,30 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckDay:
+    """The verifications of a day; `duration_ms` is that of all of them together."""
+
+    day: date
+    checks: int
+    failures: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """What the auditor last said of a domain."""
 
     audited_at: datetime
     record: DomainRecord
     definite: DomainRecord
+
+    @property
+    def health(self) -> int:
+        """The auditor's score, 0 to 100; of a record from before there were scores, a quarter for each check that passes."""
+        if self.definite.health_score is not None:
+            return self.definite.health_score
+        checks = (self.definite.mx, self.definite.spf, self.definite.dkim, self.definite.dmarc)
+        return 25 * sum(check.state == "pass" for check in checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +106,8 @@ class AccountView:
     created_at: datetime
     updated_at: datetime
     removed_reason: str | None
+    on_failure: OnFailure
+    imap_guessed: bool
     status: "AccountStatus"
     verified_at: datetime | None
     proof: Proof | None
@@ -105,6 +126,9 @@ class AccountFilter:
         username: part of the SMTP user name.
         tags: names; `tag_mode` says whether one or all of them.
         oauth: signs in through an email workspace, or not.
+        in_campaign: belongs to a campaign of the caller's, or not.
+        min_health: of the domain, as `Audit.health`; a domain that was not audited yet is not found.
+        max_health: likewise.
     """
 
     statuses: Sequence[str] | None = None
@@ -125,6 +149,11 @@ class AccountFilter:
     warmup_enabled: bool | None = None
     sending_enabled: bool | None = None
     oauth: bool | None = None
+    in_campaign: bool | None = None
+    on_failure: OnFailure | None = None
+    warmup_paused: bool | None = None
+    min_health: int | None = None
+    max_health: int | None = None
 
 
 _EVERY: Final = AccountFilter()
@@ -154,7 +183,16 @@ WITH matching AS NOT MATERIALIZED (
        AND ($21::boolean IS NULL OR $21 = coalesce((a.settings ->> 'warmup_enabled')::boolean, false))
        AND ($22::boolean IS NULL OR $22 = (coalesce((a.settings ->> 'sending_enabled')::boolean, true)
                                            AND v.status = 'connected' AND NOT a.suspended))
-       AND ($23::boolean IS NULL OR $23 = (a.workspace_id IS NOT NULL)))
+       AND ($23::boolean IS NULL OR $23 = (a.workspace_id IS NOT NULL))
+       AND ($24::boolean IS NULL OR $24 = EXISTS (SELECT FROM campaign_account m WHERE m.account_id = a.account_id))
+       AND ($25::text IS NULL OR a.on_failure = $25)
+       AND ($26::boolean IS NULL OR $26 = coalesce((a.settings ->> 'warmup_paused')::boolean, false))
+       AND (($27::int IS NULL AND $28::int IS NULL)
+            OR (SELECT coalesce((r.definite ->> 'health_score')::int,
+                                25 * ((r.definite #>> '{mx,state}' = 'pass')::int + (r.definite #>> '{spf,state}' = 'pass')::int
+                                      + (r.definite #>> '{dkim,state}' = 'pass')::int
+                                      + (r.definite #>> '{dmarc,state}' = 'pass')::int))
+                  FROM domain_record r WHERE r.domain = a.domain) BETWEEN coalesce($27, 0) AND coalesce($28, 100)))
 SELECT counted.total, shown.account_id
   FROM (SELECT CASE WHEN $5::boolean THEN (SELECT count(*) FROM matching) END AS total) counted
   LEFT JOIN LATERAL (SELECT account_id, number FROM matching WHERE number > $2 ORDER BY number LIMIT $3 OFFSET $4) shown ON true
@@ -187,7 +225,8 @@ class AccountRepository:
         rows = await connection.fetch(
             """SELECT a.account_id, a.number, a.address, a.domain, a.provider, a.first_name, a.last_name, a.imap, a.smtp,
                       a.imap_issue, a.seat_kind, a.suspended, a.signature, a.time_zone, a.settings, a.workspace_id, a.import_id,
-                      a.created_at, greatest(a.updated_at, v.verified_at) AS updated_at, a.removed_reason,
+                      a.created_at, greatest(a.updated_at, v.verified_at) AS updated_at, a.removed_reason, a.on_failure,
+                      a.imap_guessed,
                       coalesce(v.status, 'pending') AS status, v.verified_at,
                       v.verification - 'steps' AS proof,
                       CASE WHEN v.status <> 'connected' THEN jsonb_path_query_first(v.verification,
@@ -260,6 +299,11 @@ class AccountRepository:
             only.warmup_enabled,
             only.sending_enabled,
             only.oauth,
+            only.in_campaign,
+            only.on_failure,
+            only.warmup_paused,
+            only.min_health,
+            only.max_health,
         )
         found = [row["account_id"] for row in rows if row["account_id"]]
         return Listed(accounts=await self.views(connection, project_id, found), total=rows[0]["total"])
@@ -301,6 +345,50 @@ class AccountRepository:
             return None
         return row["status"], Verification.model_validate(row["verification"]) if row["verification"] else None
 
+    async def probe(
+        self, connection: "Connection", project_id: UUID, subject: UUID
+    ) -> Verification | Literal["pending"] | None:
+        """The verification of a probe, or of an account that answers for one; None when there is no such probe."""
+        row = await connection.fetchrow(
+            """SELECT v.verification
+                 FROM (SELECT probe_id AS subject, settled_at IS NOT NULL AS settled FROM probe
+                        WHERE probe_id = $2 AND project_id = $1
+                       UNION ALL
+                       SELECT account_id, true FROM account WHERE account_id = $2 AND project_id = $1) AS tried
+                 LEFT JOIN verification v ON v.account_id = tried.subject AND tried.settled""",
+            project_id,
+            subject,
+        )
+        if row is None:
+            return None
+        return Verification.model_validate(row["verification"]) if row["verification"] else "pending"
+
+    async def aliases(
+        self, connection: "Connection", project_id: UUID, account_id: UUID
+    ) -> list[tuple[str, str]] | None:
+        """Address and name of each alias of an account, by address; None when the account does not exist."""
+        rows = await connection.fetch(
+            """SELECT l.address, l.name FROM account a LEFT JOIN account_alias l USING (account_id)
+                WHERE a.project_id = $1 AND a.account_id = $2 AND a.removed_at IS NULL ORDER BY l.address_key""",
+            project_id,
+            account_id,
+        )
+        return [(row["address"], row["name"]) for row in rows if row["address"]] if rows else None
+
+    async def days(
+        self, connection: "Connection", project_id: UUID, account_id: UUID, since: date
+    ) -> list[CheckDay] | None:
+        """The verifications of an account by day, oldest first; None when the account does not exist."""
+        rows = await connection.fetch(
+            """SELECT c.day, c.checks, c.failures, c.duration_ms FROM account a
+                 LEFT JOIN check_day c ON c.account_id = a.account_id AND c.day >= $3
+                WHERE a.project_id = $1 AND a.account_id = $2 AND a.removed_at IS NULL ORDER BY c.day""",
+            project_id,
+            account_id,
+            since,
+        )
+        return [CheckDay(**row) for row in rows if row["day"]] if rows else None
+
     async def audit(self, connection: "Connection", domain: str) -> Audit | None:
         """The last audit of a domain, whoever it was for."""
         row = await connection.fetchrow(
@@ -336,7 +424,7 @@ def _view(row: "asyncpg.Record") -> AccountView:
     taken = (
         "account_id", "number", "address", "domain", "provider", "first_name", "last_name", "imap_issue", "seat_kind",
         "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason",
-        "status", "verified_at", "domain_number", "domain_created_at",
+        "on_failure", "imap_guessed", "status", "verified_at", "domain_number", "domain_created_at",
     )  # fmt: skip
     return AccountView(
         **{name: row[name] for name in taken},

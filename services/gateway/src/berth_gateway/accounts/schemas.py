@@ -1,12 +1,15 @@
 """Accounts as the canonical API takes and shows them."""
 
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Literal
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic_core import PydanticCustomError
 
-from berth_events.contracts import CheckState, Diagnosis, Finding, Provider, SeatKind, Step
+from berth_events.contracts import AccountSettings, CheckState, Checkup, Diagnosis, Finding, Provider, SeatKind, Step
 
 __all__ = [
     "Account",
@@ -20,7 +23,10 @@ __all__ = [
     "Secret",
     "Server",
     "ServerInput",
+    "Settings",
     "StepReport",
+    "TagName",
+    "TagReference",
     "Text",
     "VerificationReport",
     "VerificationSummary",
@@ -49,6 +55,20 @@ def storable_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def known_time_zone(name: str) -> str:
+    """The name, when it is an IANA time zone."""
+    if name not in available_time_zones():
+        raise PydanticCustomError("time_zone", "not an IANA time zone")
+    return name
+
+
+@cache
+def available_time_zones() -> frozenset[str]:
+    """The names of the IANA time zones."""
+    return frozenset(available_timezones())
+
+
+TimeZone = Annotated[str, Field(examples=["Europe/Berlin"]), AfterValidator(known_time_zone)]
 Instant = Annotated[datetime, PlainSerializer(instant, return_type=str, when_used="json")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(storable)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000), AfterValidator(storable_secret)]
@@ -73,6 +93,47 @@ class ServerInput(Input):
     password: Secret | None = Field(default=None, description="default: the account's `password`")
 
 
+class Settings(Input):
+    """How whoever sends through the account wants it used. Left out or null: unchanged. An empty text clears.
+
+    Berth keeps these, shows them in every dialect and publishes their changes; it sends and warms nothing itself.
+    """
+
+    alias: Text | None = Field(default=None, description="send from this alias; one of the account's aliases")
+    description: Text | None = Field(default=None, description="free text")
+    reply_to: Text | None = Field(default=None, description="where answers are to go, when not to the address")
+    bcc: Text | None = Field(default=None, description="an address that gets a copy of everything that is sent")
+    tracking_domain: Text | None = Field(default=None, description="the domain of tracked links")
+    client_number: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="your own number for a client of yours"
+    )
+    daily_limit: int | None = Field(default=None, ge=0, le=100_000, description="messages to send per day at most")
+    wait_minutes: int | None = Field(default=None, ge=0, le=10_000, description="minutes between two messages at least")
+    sending_enabled: bool | None = Field(default=None, description="whether mail is to be sent through the account")
+    append_sent: bool | None = Field(default=None, description="whether sent messages are stored in the Sent folder")
+    alive: bool | None = Field(default=None, description="false: paused by its owner")
+    autopilot: bool | None = Field(default=None, description="warm-up: the recipe is chosen by the warm-up network")
+    warmup_enabled: bool | None = Field(default=None, description="warm-up: wanted")
+    warmup_target: int | None = Field(default=None, ge=1, le=50, description="warm-up: messages per day when complete")
+    warmup_increase: int | None = Field(default=None, ge=0, le=20, description="warm-up: messages added per day")
+    warmup_conversations: int | None = Field(default=None, ge=0, le=35, description="warm-up: conversations at once")
+    warmup_reply_rate: int | None = Field(default=None, ge=0, le=100, description="warm-up: messages answered, percent")
+    warmup_key: Text | None = Field(default=None, description="warm-up: the key that marks its messages")
+    warmup_auto_adjust: bool | None = Field(default=None, description="warm-up: its volume follows other sending")
+    warmup_rampup: bool | None = Field(default=None, description="warm-up: begins low and grows")
+
+
+TagName = Annotated[Text, Field(min_length=1, max_length=100)]
+
+
+class TagReference(BaseModel):
+    """A label of an account; `id` counts in the project."""
+
+    id: int
+    name: str
+    color: str
+
+
 class AccountInput(Input):
     """A mailbox to be connected."""
 
@@ -88,6 +149,12 @@ class AccountInput(Input):
         default=None, description="null for an account that only receives; gmail and outlook: may be left out"
     )
     seat_kind: SeatKind = "monitoring"
+    signature: Annotated[Text, Field(max_length=100_000)] = Field(
+        default="", description="appended to mail; may be HTML"
+    )
+    time_zone: TimeZone = "Etc/UTC"
+    settings: Settings | None = None
+    tags: list[TagName] = Field(default=[], max_length=100, description="by name; new names become tags of the project")
 
 
 class Server(BaseModel):
@@ -152,8 +219,17 @@ class Account(BaseModel):
     smtp: Server | None
     diagnosis: Diagnosis | None = Field(description="why the last verification failed, and what mends it")
     verification: VerificationSummary | None
+    checkup: Checkup | None = Field(description="what the last checkup showed; null: none was asked for")
+    imap_issue: bool = Field(description="IMAP is known not to work and is not tried")
+    workspace_id: UUID | None = Field(description="the email workspace that it signs in through")
+    import_id: UUID | None = Field(description="the import that it came with")
+    signature: str
+    time_zone: str
+    settings: AccountSettings = Field(description="null: never set")
+    tags: list[TagReference]
     domain: Domain
     created_at: Instant
+    updated_at: Instant
 
 
 class AccountPage(BaseModel):

@@ -46,7 +46,7 @@ class NamedServer:
     port: int
     security: Literal["tls", "starttls", "auto"]
     username: str
-    mechanism: Literal["auto", "plain", "login"] = "auto"
+    mechanism: Literal["auto", "plain", "login", "xoauth2"] = "auto"
     host_field: str
     port_field: str
 
@@ -72,6 +72,14 @@ class ServerVetting:
             [found for found in checked if isinstance(found, MailServer)],
             [found for found in checked if isinstance(found, FieldFault)],
         )
+
+    async def exists(self, host: str) -> bool:
+        """Whether a host that was guessed is there, as far as the DNS says so within the deadline."""
+        try:
+            async with asyncio.timeout(self._deadline):
+                return bool(await self._guard.resolve(self._guard.check_name(host)))
+        except (HostRefused, HostNotFound, LookupFailed, TimeoutError):
+            return False
 
     async def _vet(self, server: NamedServer) -> MailServer | FieldFault:
         try:

@@ -1,19 +1,107 @@
-"""From a request of the canonical API to a mailbox with vetted servers."""
+"""From requests of the canonical API to mailboxes with vetted servers, and to changes."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from berth_events.contracts import AccountSettings, MailServer
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
-from berth_gateway.accounts.mailboxes import Mailbox
-from berth_gateway.accounts.schemas import AccountInput, ServerInput
+from berth_gateway.accounts.change_schemas import AccountUpdate, AliasList, CredentialsInput
+from berth_gateway.accounts.commands import ConnectAccount
+from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox
+from berth_gateway.accounts.repository import AccountView
+from berth_gateway.accounts.schemas import AccountInput, ServerInput, Settings
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_vault import Credential, SecretName
 
-__all__ = ["mailbox_of"]
+__all__ = ["aliases_of", "change_of", "connect_of", "credentials_of", "mailbox_of"]
 
 Protocol = Literal["imap", "smtp"]
 
 _WITHOUT: Final = {"imap": "an account that only sends", "smtp": "an account that only receives"}
+
+
+async def connect_of(body: AccountInput, vetting: ServerVetting) -> ConnectAccount:
+    """The account that a request asks for.
+
+    Raises:
+        InvalidFields: all faults that were found.
+    """
+    return ConnectAccount(
+        mailbox=await mailbox_of(body, vetting),
+        provider=body.provider,
+        first_name=body.first_name,
+        last_name=body.last_name,
+        seat_kind=body.seat_kind,
+        on_failure="keep",
+        change=Change(
+            signature=body.signature or None,
+            time_zone=body.time_zone if "time_zone" in body.model_fields_set else None,
+            settings=_settings(body.settings),
+            tags=body.tags or None,
+        ),
+    )
+
+
+def change_of(body: AccountUpdate) -> Change:
+    """The change that a request asks for."""
+    return Change(
+        first_name=body.first_name,
+        last_name=body.last_name,
+        imap_issue=body.imap_issue,
+        signature=body.signature,
+        time_zone=body.time_zone,
+        settings=_settings(body.settings),
+        tags=body.tags,
+    )
+
+
+def aliases_of(body: AliasList) -> list[Alias]:
+    """The aliases that a request names.
+
+    Raises:
+        InvalidFields: some are no addresses.
+    """
+    found, faults = [], []
+    for position, given in enumerate(body.aliases):
+        try:
+            found.append(Alias(address=MailAddress.parse(given.email), name=given.name))
+        except InvalidAddress as error:
+            faults.append(FieldFault(f"aliases.{position}.email", str(error), "Write it as name@example.com."))
+    if faults:
+        raise InvalidFields(faults)
+    return found
+
+
+def credentials_of(body: CredentialsInput, view: AccountView) -> AccountInput:
+    """The account as it would be with new credentials: what is left out is as it was.
+
+    A provider that changes brings its own servers.
+    """
+    provider = body.provider or view.provider
+    servers: dict[str, Any] = {}
+    present: tuple[tuple[Protocol, MailServer | None], ...] = (("imap", view.imap), ("smtp", view.smtp))
+    for protocol, server in present:
+        if protocol in body.model_fields_set:
+            servers[protocol] = getattr(body, protocol)
+        elif provider == view.provider:
+            servers[protocol] = _as_input(server) if server else None
+    return AccountInput(
+        email=view.address,
+        first_name=view.first_name,
+        last_name=view.last_name,
+        provider=provider,
+        password=body.password,
+        seat_kind=view.seat_kind,
+        **servers,
+    )
+
+
+def _as_input(server: MailServer) -> ServerInput:
+    return ServerInput(host=server.host, port=server.port, security=server.security, username=server.username)
+
+
+def _settings(given: Settings | None) -> AccountSettings:
+    return AccountSettings(**given.model_dump(exclude_none=True)) if given else AccountSettings()
 
 
 async def mailbox_of(body: AccountInput, vetting: ServerVetting) -> Mailbox:

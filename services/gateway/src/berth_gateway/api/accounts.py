@@ -1,4 +1,4 @@
-"""Accounts: connect, list, show, remove, and the steps of their verification."""
+"""Accounts: connect, list, show, change, remove, and the steps of their verification."""
 
 from typing import Annotated, Final
 
@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query, Request, status
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
-from berth_gateway.accounts.commands import ConnectAccount
+from berth_gateway import feed
+from berth_gateway.accounts.change_schemas import AccountUpdate
 from berth_gateway.accounts.presentation import account_resource, verification_report
-from berth_gateway.accounts.repository import AccountFilter
-from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, AccountStatus, VerificationReport
-from berth_gateway.accounts.translation import mailbox_of
+from berth_gateway.accounts.queries import AccountQuery
+from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, VerificationReport
+from berth_gateway.accounts.translation import change_of, connect_of
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
@@ -62,15 +63,7 @@ async def connect_account(
     identified = await services.idempotency.identify(request, caller.key_id, idempotency_key)
     if answered := await services.idempotency.answered(identified):
         return answered.response()
-    mailbox = await mailbox_of(body, services.vetting)
-    connect = ConnectAccount(
-        mailbox=mailbox,
-        provider=body.provider,
-        first_name=body.first_name,
-        last_name=body.last_name,
-        seat_kind=body.seat_kind,
-        on_failure="keep",
-    )
+    connect = await connect_of(body, services.vetting)
 
     async def command(connection: Connection) -> Answer:
         account_id, _ = await services.accounts.connect(connection, caller.tenant, connect, context_of(request))
@@ -91,24 +84,18 @@ async def connect_account(
 async def list_accounts(
     services: Provided,
     caller: Reads,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
-    status: Annotated[AccountStatus | None, Query(description="only accounts of this status")] = None,
+    filtered: Annotated[AccountQuery, Query()],
 ) -> AccountPage:
-    """The accounts of the project, by number."""
-    after = decode_cursor(_CURSOR, cursor)
+    """The accounts of the project, by number. Filters are combined: an account is shown when it fits all of them."""
+    after = decode_cursor(_CURSOR, filtered.cursor)
     async with services.pool.acquire() as connection:
         found = await services.repository.page(
-            connection,
-            caller.tenant.project_id,
-            after=after,
-            limit=limit + 1,
-            only=AccountFilter(statuses=status and [status]),
+            connection, caller.tenant.project_id, after=after, limit=filtered.limit + 1, only=filtered.only()
         )
-    shown = found.accounts[:limit]
+    shown = found.accounts[: filtered.limit]
     return AccountPage(
         items=[account_resource(view) for view in shown],
-        next_cursor=encode_cursor(_CURSOR, shown[-1].number) if len(found.accounts) > limit else None,
+        next_cursor=encode_cursor(_CURSOR, shown[-1].number) if len(found.accounts) > filtered.limit else None,
     )
 
 
@@ -134,6 +121,22 @@ async def get_verification(services: Provided, caller: Reads, account_id: Accoun
     if found is None:
         raise NotFound
     return verification_report(account_id, *found)
+
+
+@router.patch("/{account_id}", operation_id="updateAccount", responses=problems(*KEY, *BODY, NotFound))
+async def update_account(
+    request: Request, services: Provided, caller: Writes, account_id: AccountId, body: AccountUpdate
+) -> Account:
+    """Change settings, names, tags. Servers and secrets are changed by `credentials`."""
+    change = change_of(body)
+
+    async def command(connection: Connection) -> Answer:
+        entries = await services.changes.update(connection, caller.tenant, account_id, change, context_of(request))
+        await feed.publish(connection, entries)
+        return Answer(status.HTTP_200_OK, None)
+
+    await services.idempotency.run(None, command)
+    return await get_account(services, caller, account_id)
 
 
 @router.delete(

@@ -7,15 +7,33 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.responses import Response
 
-from berth_gateway.api import accounts, events, examples, keys, openapi, organizations, problems
+from berth_gateway.api import (
+    account_actions,
+    account_details,
+    accounts,
+    change_examples,
+    domains,
+    events,
+    examples,
+    keys,
+    openapi,
+    organizations,
+    probes,
+    problems,
+    tags,
+    usage,
+)
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
-from berth_gateway.dialects.mailreach import endpoints as mailreach
-from berth_gateway.dialects.mailreach import examples as mailreach_examples
+from berth_gateway.dialects import Dialect, mailreach
 from berth_gateway.errors import GatewayError
 
 __all__ = ["make_app"]
 
+_CANONICAL: Final = (
+    organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events,
+)  # fmt: skip
+_DIALECTS: Final[tuple[Dialect, ...]] = (mailreach,)
 _MAX_BODY_BYTES: Final = 1_000_000
 _DESCRIPTION: Final = """\
 Connects mailboxes: proves over IMAP and SMTP that they work, says why when they do not, and audits their domains.
@@ -36,19 +54,24 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app, _render)
-    openapi.install(app, {**examples.EXAMPLES, **mailreach_examples.EXAMPLES})
+    sources = (examples.EXAMPLES, change_examples.EXAMPLES, *(dialect.EXAMPLES for dialect in _DIALECTS))
+    openapi.install(app, {name: example for source in sources for name, example in source.items()})
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, render=_render)
     app.add_middleware(RequestIdentity)
-    for router in (organizations.router, keys.router, accounts.router, events.router, mailreach.router):
-        app.include_router(router)
+    for each in _CANONICAL:
+        app.include_router(each.router)
+    for dialect in _DIALECTS:
+        for router in dialect.ROUTERS:
+            app.include_router(router)
     return app
 
 
 def _render(path: str, error: GatewayError, request: UUID) -> Response:
     """An error in the form of the API that the path belongs to."""
-    if path.rstrip("/") in mailreach.PATHS:
-        return mailreach.refusal(error, request)
+    for dialect in _DIALECTS:
+        if dialect.owns(path):
+            return dialect.refusal(error, request)
     if path.startswith("/api/"):  # MailReach's clients know an unknown path by its empty body
         return Response(status_code=error.status)
     return problems.problem_response(error, request)

@@ -14,10 +14,13 @@ __all__ = [
     "AccountId",
     "KeyId",
     "OrganizationId",
+    "ProbeId",
     "ProjectId",
     "decode_cursor",
+    "decode_name",
     "decode_place",
     "encode_cursor",
+    "encode_name",
     "encode_place",
 ]
 
@@ -49,7 +52,12 @@ async def _key(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})
     return _uuid(key_id)
 
 
+async def _probe(probe_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return _uuid(probe_id)
+
+
 AccountId = Annotated[UUID, Depends(_account)]
+ProbeId = Annotated[UUID, Depends(_probe)]
 OrganizationId = Annotated[UUID, Depends(_organization)]
 ProjectId = Annotated[UUID, Depends(_project)]
 KeyId = Annotated[UUID, Depends(_key)]
@@ -96,6 +104,25 @@ def decode_place(kind: str, cursor: str | None) -> tuple[datetime, UUID]:
         return _EPOCH + int(digits) * _MICROSECOND, UUID(identity)
     except ValueError:
         raise InvalidCursor from None
+
+
+def encode_name(kind: str, name: str) -> str:
+    """The opaque cursor of a list in the order of names: behind this one."""
+    return _opaque(f"{kind}{name}")
+
+
+def decode_name(kind: str, cursor: str | None) -> str:
+    """The name that such a cursor stands for; None stands for the beginning.
+
+    Raises:
+        InvalidCursor: it is not one of this kind.
+    """
+    if cursor is None:
+        return ""
+    text = _plain(cursor)
+    if not text.startswith(kind) or not text.isprintable():
+        raise InvalidCursor
+    return text.removeprefix(kind)
 
 
 def _opaque(text: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from berth_events.contracts import Verification
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Pool
+    from berth_gateway.accounts.batch import Batch
     from berth_gateway.accounts.changes import Changes
     from berth_gateway.accounts.commands import Accounts
     from berth_gateway.accounts.connecting import Connecting
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.api.rate_limits import RateLimits
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+    from berth_gateway.domains.repository import DomainRepository
     from berth_gateway.feed import FeedReader, FeedTail
     from berth_gateway.tenants.keyring import Keyring
     from berth_gateway.tenants.keys import Keys
     from berth_gateway.tenants.organizations import Organizations
     from berth_gateway.tenants.projects import Projects
     from berth_gateway.tenants.secrets import OperatorKey
+    from berth_gateway.usage.repository import UsageRepository
     from berth_gateway.waiting import Waiting
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
@@ -64,6 +67,9 @@ class Services:
     tags: "Tags"
     probes: "Probes"
     connecting: "Connecting"
+    batch: "Batch"
+    domains: "DomainRepository"
+    usage: "UsageRepository"
     settled: "Waiting[UUID, Verification]"
     mailreach: "ImapAuth"
     timing: StreamTiming = StreamTiming()

@@ -17,12 +17,17 @@ from berth_gateway.dialects.mailreach.examples import REFUSALS
 from berth_gateway.dialects.mailreach.schemas import Account, DryRunAccount, ImapAuthError, ImapAuthRequest, Refusal
 from berth_gateway.errors import FieldFault, GatewayError, InvalidFields, InvalidJson, NotFound
 
-__all__ = ["PATHS", "refusal", "router"]
+__all__ = ["owns", "refusal", "router"]
 
 #: Where MailReach's clients look for it; both forms are served with a slash behind them, too.
-PATHS: Final = ("/api/v1/imap_auth", "/v1/imap_auth")
+_PATHS: Final = ("/api/v1/imap_auth", "/v1/imap_auth")
 
 _MISSING: Final = "The field is missing."
+
+
+def owns(path: str) -> bool:
+    """Whether a path is MailReach's."""
+    return path.rstrip("/") in _PATHS
 
 
 def refusal(error: GatewayError, request: UUID) -> Response:
@@ -106,7 +111,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     **{status: {"model": Refusal, "description": description} for status, (description, _) in REFUSALS.items()},
 }
 
-for _path in PATHS:
+for _path in _PATHS:
     router.add_api_route(
         _path,
         _imap_auth,

@@ -1,0 +1,1 @@
+"""Usage: seats that are or were taken, under which limit."""

@@ -255,18 +255,18 @@ class Keys:
         await connection.execute("UPDATE api_key SET revoked_at = $2 WHERE key_id = $1", key.key_id, self._clock.now())
 
     def _permit(self, manager: Manager, terms: KeyTerms, before: KeyTerms | None = None) -> None:
-        """Nobody gives what they do not have."""
+        """Nobody gives what they do not have; what stays as it was is not given."""
         if before is None or terms.scopes != before.scopes:
             _require(manager, terms.scopes)
         faults = []
-        if terms.expires_at and terms.expires_at <= self._clock.now() and (not before or terms != before):
-            faults.append(
-                FieldFault("expires_at", "The time has passed.", "Send a time in the future, or revoke the key.")
-            )
-        if terms.rate_limit and manager.rate_limit and per_second(terms.rate_limit) > per_second(manager.rate_limit):
-            faults.append(
-                FieldFault("rate_limit", "The limit is higher than yours.", f"Send at most {manager.rate_limit}.")
-            )
+        expires_at = None if before and terms.expires_at == before.expires_at else terms.expires_at
+        rate_limit = None if before and terms.rate_limit == before.rate_limit else terms.rate_limit
+        if expires_at and expires_at <= self._clock.now():
+            remedy = "Send a time in the future, or revoke the key."
+            faults.append(FieldFault("expires_at", "The time has passed.", remedy))
+        if rate_limit and manager.rate_limit and per_second(rate_limit) > per_second(manager.rate_limit):
+            remedy = f"Send at most {manager.rate_limit}."
+            faults.append(FieldFault("rate_limit", "The limit is higher than yours.", remedy))
         if faults:
             raise InvalidFields(faults)
 

@@ -93,7 +93,8 @@ class Attempts:
                 WHERE t.project_id = $1 AND t.fingerprint = $2 AND t.dry_run = ($3::uuid IS NULL)
                   AND t.account_id IS NOT DISTINCT FROM $3 AND (t.dry_run OR a.account_id IS NOT NULL)
                   AND CASE WHEN v.account_id IS NULL OR (p.probe_id IS NOT NULL AND p.settled_at IS NULL)
-                           THEN t.started_at > $4 AND (t.subject IS DISTINCT FROM t.account_id OR a.credential_id = t.credential_id)
+                           THEN t.started_at > $4
+                                AND (t.subject IS DISTINCT FROM t.account_id OR a.credential_id = t.credential_id)
                            ELSE v.status = 'connected' AND v.verified_at > $5
                                 AND (t.dry_run OR a.credential_id = t.credential_id)
                       END""",

@@ -23,7 +23,6 @@ from berth_events.contracts import (
 )
 from berth_events.runtime.store import Decided
 from berth_gateway import feed
-from berth_gateway.accounts.bulk import chunks
 from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox, Tenant, binding
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
 
@@ -42,6 +41,8 @@ __all__ = ["Changes"]
 
 #: A refused credential is not tried again so soon, whoever asks.
 _NOT_AGAIN_WITHIN: Final = timedelta(seconds=60)
+#: Accounts in one statement.
+_AT_ONCE: Final = 250
 _TEXTS: Final = ("first_name", "last_name", "signature", "time_zone", "imap_issue")
 
 
@@ -182,7 +183,8 @@ class Changes:
             self._clock.now() - _NOT_AGAIN_WITHIN,
         )
         entries: list[feed.Entry] = []
-        for group in chunks(rows):
+        for start in range(0, len(rows), _AT_ONCE):
+            group = rows[start : start + _AT_ONCE]
             asked = [
                 AccountVerificationRequested(
                     **self._ids(row), **self._connection(row), address=row["address"], reason="reconnect"

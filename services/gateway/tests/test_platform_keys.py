@@ -200,9 +200,14 @@ async def test_nobody_gives_what_they_lack(harness: GatewayHarness, project: Pro
 
 async def test_projects_keys_have_no_scope_beyond_their_project(harness: GatewayHarness, project: Project) -> None:
     body = {"name": "x", "scopes": ["accounts:read", "projects:write"]}
-    answer = await operator(harness, "POST", f"/v1/projects/{project.project_id}/keys", body)
-    assert answer.status_code == 422
-    assert [error["field"] for error in answer.json()["errors"]] == ["scopes.1"]
+    path = f"/v1/projects/{project.project_id}/keys"
+    made = await operator(harness, "POST", path, {"name": "x", "scopes": ["accounts:read"]})
+    for answer in (
+        await operator(harness, "POST", path, body),
+        await operator(harness, "PATCH", f"/v1/keys/{made.json()['id']}", {"scopes": body["scopes"]}),
+    ):
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == ["scopes.1"]
 
 
 async def test_keys_of_others_are_not_found(harness: GatewayHarness, platform: httpx.AsyncClient) -> None:

@@ -101,13 +101,7 @@ class Keys:
             InvalidFields: a scope is not for projects, or the terms are as below.
             MissingScope: the manager lacks a scope itself.
         """
-        platform_only = [index for index, scope in enumerate(terms.scopes) if scope in PLATFORM_ONLY]
-        if platform_only:
-            faults = [
-                FieldFault(f"scopes.{index}", "A project's key cannot have the scope.", "Make a platform key for it.")
-                for index in platform_only
-            ]
-            raise InvalidFields(faults)
+        _refuse_platform_scopes(terms)
         owner = await connection.fetchrow(
             """SELECT organization_id, project_id FROM project
                 WHERE project_id = $1 AND removed_at IS NULL AND ($2::uuid IS NULL OR organization_id = $2)""",
@@ -222,6 +216,8 @@ class Keys:
         Raises:
             InvalidFields, MissingScope: as when it is made.
         """
+        if key.project_id is not None:
+            _refuse_platform_scopes(terms)
         self._permit(manager, terms, before=key.terms)
         row = await connection.fetchrow(
             "UPDATE api_key SET name = $2, scopes = $3, expires_at = $4, rate_limit = $5 WHERE key_id = $1 RETURNING *",
@@ -269,6 +265,17 @@ class Keys:
             faults.append(FieldFault("rate_limit", "The limit is higher than yours.", remedy))
         if faults:
             raise InvalidFields(faults)
+
+
+def _refuse_platform_scopes(terms: KeyTerms) -> None:
+    detail, remedy = "A project's key cannot have the scope.", "Make a platform key for it."
+    faults = [
+        FieldFault(f"scopes.{index}", detail, remedy)
+        for index, scope in enumerate(terms.scopes)
+        if scope in PLATFORM_ONLY
+    ]
+    if faults:
+        raise InvalidFields(faults)
 
 
 def _require(manager: Manager, scopes: Sequence[str]) -> None:

@@ -1,0 +1,103 @@
+"""ETag, If-None-Match, If-Match."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from berth_gateway.api.conditional import etag_of
+from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project
+
+OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+
+
+class Anything(BaseModel):
+    shown: Any
+
+
+@pytest.fixture
+def path(project: Project) -> str:
+    """A resource: the project itself."""
+    return f"/v1/projects/{project.project_id}"
+
+
+async def get(harness: GatewayHarness, path: str, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await harness.http.get(path, headers={**OPERATOR, **named})
+
+
+async def rename(harness: GatewayHarness, path: str, name: str, **headers: str) -> httpx.Response:
+    named = {key.replace("_", "-"): value for key, value in headers.items()}
+    return await harness.http.patch(path, json={"name": name}, headers={**OPERATOR, **named})
+
+
+async def test_what_is_known_is_not_sent_again(harness: GatewayHarness, path: str) -> None:
+    first = await get(harness, path)
+    tag = first.headers["etag"]
+    assert tag.startswith('"')
+    assert first.headers["cache-control"] == "private, no-cache"
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await get(harness, path, if_none_match=known)
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert "x-ratelimit-remaining" in again.headers
+    for unknown in ('"other"', tag.strip('"'), ""):
+        assert (await get(harness, path, if_none_match=unknown)).json() == first.json()
+
+
+async def test_a_change_is_seen(harness: GatewayHarness, path: str) -> None:
+    tag = (await get(harness, path)).headers["etag"]
+    changed = await rename(harness, path, "Other")
+    assert changed.headers["etag"] != tag
+    seen = await get(harness, path, if_none_match=tag)
+    assert (seen.status_code, seen.headers["etag"]) == (200, changed.headers["etag"])
+
+
+async def test_what_somebody_else_changed_is_not_overwritten(harness: GatewayHarness, path: str) -> None:
+    tag = (await get(harness, path)).headers["etag"]
+    assert (await rename(harness, path, "First", if_match=tag)).status_code == 200
+    for condition in (tag, f"W/{tag}", '"other"', "nonsense", ""):
+        refused = await rename(harness, path, "Second", if_match=condition)
+        assert (refused.status_code, refused.json()["type"]) == (412, "urn:berth:problem:precondition-failed")
+    assert (await get(harness, path)).json()["name"] == "First"
+    now = (await get(harness, path)).headers["etag"]
+    assert (await rename(harness, path, "Third", if_match=f'"other", {now}')).status_code == 200
+    assert (await rename(harness, path, "Fourth", if_match="*")).status_code == 200
+
+
+async def test_of_two_at_once_one_wins(harness: GatewayHarness, path: str) -> None:
+    tag = (await get(harness, path)).headers["etag"]
+    answers = await asyncio.gather(*(rename(harness, path, f"Name {number}", if_match=tag) for number in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412]
+
+
+async def test_a_removal_has_conditions_too(harness: GatewayHarness, path: str) -> None:
+    refused = await harness.http.delete(path, headers={**OPERATOR, "If-Match": '"other"'})
+    assert refused.status_code == 412
+    tag = (await get(harness, path)).headers["etag"]
+    assert (await harness.http.delete(path, headers={**OPERATOR, "If-Match": tag})).status_code == 204
+    assert (await harness.http.delete(path, headers={**OPERATOR, "If-Match": "*"})).status_code == 404
+
+
+async def test_a_rotation_and_a_revocation_have_conditions(harness: GatewayHarness, path: str) -> None:
+    key = (await harness.http.get(f"{path}/keys", headers=OPERATOR)).json()["items"][0]
+    place = f"/v1/keys/{key['id']}"
+    stale = {**OPERATOR, "If-Match": '"other"'}
+    assert (await harness.http.post(f"{place}/rotate", headers=stale)).status_code == 412
+    assert (await harness.http.delete(place, headers=stale)).status_code == 412
+    assert (await harness.http.delete(f"{path}/keys/{key['id']}", headers=stale)).status_code == 412
+    fresh = {**OPERATOR, "If-Match": (await get(harness, place)).headers["etag"]}
+    assert (await harness.http.post(f"{place}/rotate", headers=fresh)).status_code == 200
+    assert (await harness.http.delete(place, headers=fresh)).status_code == 412
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+def test_a_tag_can_be_sent_and_is_the_same_for_the_same(shown: object) -> None:
+    tag = etag_of(Anything(shown=shown))
+    assert tag == etag_of(Anything(shown=shown))
+    assert tag.isascii()
+    assert len(tag) == 34
+    assert tag != etag_of(Anything(shown=[shown]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from berth_events.contracts import (
+    AccountCheckedUp,
     AccountConnected,
     AccountConnectionFailed,
     BillingEvent,
@@ -18,15 +19,18 @@ from berth_events.contracts import (
     SubscriptionActivated,
     SubscriptionChanged,
     SubscriptionEnded,
+    Verification,
     VerificationEvent,
 )
 from berth_events.contracts.topics import BILLING, DOMAINS, VERIFICATIONS
 from berth_events.runtime.store import Context
 from berth_gateway import feed
 from berth_gateway.accounts.commands import Accounts, Removal
+from berth_gateway.accounts.mailboxes import Tenant
 
 if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
+    from berth_gateway.accounts.changes import Changes
     from berth_gateway.accounts.probes import Probes
     from berth_gateway.seats import SeatLedger
 
@@ -41,8 +45,8 @@ class ProcessManager:
     name: Final = "gateway-process-manager"
     topics: Final = (VERIFICATIONS, DOMAINS, BILLING)
 
-    def __init__(self, accounts: Accounts, probes: "Probes", seats: "SeatLedger") -> None:
-        self._accounts, self._probes, self._seats = accounts, probes, seats
+    def __init__(self, accounts: Accounts, changes: "Changes", probes: "Probes", seats: "SeatLedger") -> None:
+        self._accounts, self._changes, self._probes, self._seats = accounts, changes, probes, seats
 
     async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
         """Apply events of one partition, in order."""
@@ -71,20 +75,25 @@ class ProcessManager:
         if not first:
             return []
         rows = await connection.fetch(
-            """SELECT account_id FROM account
-                WHERE account_id = ANY($1::uuid[]) AND on_failure = 'remove' AND removed_at IS NULL""",
+            """SELECT account_id, imap_guessed AND NOT imap_issue AS guessing FROM account
+                WHERE account_id = ANY($1::uuid[]) AND on_failure = 'remove' AND removed_at IS NULL ORDER BY account_id""",
             list(first),
         )
-        undecided = {row["account_id"] for row in rows}
-        works = [account_id for account_id in undecided if isinstance(first[account_id].data, AccountConnected)]
+        works: list[UUID] = []
+        removals: dict[UUID, Removal] = {}
+        entries: list[feed.Entry] = []
+        for row in rows:
+            account_id, envelope = row["account_id"], first[row["account_id"]]
+            match envelope.data:
+                case AccountConnected():
+                    works.append(account_id)
+                case VerificationEvent() as event if row["guessing"] and _only_sends(event.verification):
+                    tenant = Tenant(organization_id=event.organization_id, project_id=event.project_id)
+                    entries += await self._changes.leave_imap(connection, tenant, account_id, Context.caused_by(envelope))
+                case _:
+                    removals[account_id] = Removal("verification_failed", Context.caused_by(envelope))
         await connection.execute("UPDATE account SET on_failure = 'keep' WHERE account_id = ANY($1::uuid[])", works)
-        return await self._accounts.remove_all(
-            connection,
-            {
-                account_id: Removal("verification_failed", Context.caused_by(first[account_id]))
-                for account_id in undecided.difference(works)
-            },
-        )
+        return entries + await self._accounts.remove_all(connection, removals)
 
     async def _set_limits(self, connection: "Connection", envelope: Envelope) -> None:
         match envelope.data:
@@ -100,7 +109,7 @@ class ProcessManager:
 
     async def _entries(self, connection: "Connection", envelopes: Sequence[Envelope]) -> list[feed.Entry]:
         """Which project's feed gets which event. Probes are in none: they are nobody's accounts."""
-        accounts = {e.data.account_id for e in envelopes if isinstance(e.data, VerificationEvent)}
+        accounts = {e.data.account_id for e in envelopes if isinstance(e.data, VerificationEvent | AccountCheckedUp)}
         domains = {e.data.domain for e in envelopes if isinstance(e.data, DomainEvent)}
         organizations = {e.data.organization_id for e in envelopes if isinstance(e.data, BillingEvent)}
         rows = await connection.fetch(
@@ -120,6 +129,12 @@ class ProcessManager:
         for row in rows:
             readers.setdefault(row["domain"], []).append(row["project_id"])
         return [(project, e) for e in envelopes for project in readers.get(_subject(e), [])]
+
+
+def _only_sends(found: Verification) -> bool:
+    """Whether SMTP was proven, and nothing answered where IMAP was looked for."""
+    greeted = any(step.protocol == "imap" and step.name == "greet" and step.outcome == "ok" for step in found.steps)
+    return found.smtp is True and not greeted
 
 
 def _subject(envelope: Envelope) -> UUID | str:

@@ -98,7 +98,10 @@ class NameserverResolver:
     async def _ask(self, asked: str, question: Question, expires: float) -> tuple[Nameserver, Reply]:
         now = asyncio.get_running_loop().time
         reasons: dict[Nameserver, str] = {}
-        usable = sorted(self._upstreams, key=lambda upstream: upstream.rests(now()))
+        usable = list(self._upstreams)
+        if len(usable) > 1:
+            began = now()
+            usable.sort(key=lambda upstream: upstream.rests(began))
         for round_ in range(self._rounds):
             for upstream in tuple(usable):
                 server = upstream.nameserver

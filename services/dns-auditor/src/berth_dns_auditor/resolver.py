@@ -81,5 +81,7 @@ def printable(text: str, limit: int = PRINTABLE_MAX) -> str:
 
     Bytes outside printable ASCII become `\DDD` (RFC 1035 §5.1), and what exceeds `limit` characters is cut.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
     shown = "".join(char if " " <= char <= "~" else f"\\{ord(char):03d}" for char in text[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."

@@ -64,8 +64,7 @@ class Upstream:
             OSError: the server's machine refuses the question, or there is no way to it.
         """
         try:
-            async with asyncio.timeout(timeout):
-                reply = await self._exchange(question)
+            reply = await self._exchange(question, timeout)
         except TimeoutError:
             self._silent += 1
             if self._silent >= SILENT_MAX:
@@ -75,17 +74,18 @@ class Upstream:
         self._silent = 0
         return reply
 
-    async def _exchange(self, question: Question) -> Reply:
+    async def _exchange(self, question: Question, timeout: float) -> Reply:  # noqa: ASYNC109
         random_bits = secrets.randbits(8 * len(question.name) + 32)
         if self.nameserver.transport == "udp":
             channel = self._channel(random_bits & 0xFFFF)
             try:
-                reply = _read(await channel.ask(question, random_bits >> 16), question)
+                reply = _read(await channel.ask(question, random_bits >> 16, timeout), question)
                 if not reply.truncated:
                     return reply
             except Doubtful:
                 pass
-        return _read(await self._route.ask(question, random_bits >> 16), question)
+        async with asyncio.timeout(timeout):
+            return _read(await self._route.ask(question, random_bits >> 16), question)
 
     def _channel(self, random_bits: int) -> Channel:
         place = random_bits % SOCKETS

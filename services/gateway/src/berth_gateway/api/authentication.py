@@ -33,6 +33,7 @@ __all__ = [
     "WritesWorkspaces",
     "caller_for",
     "caller_of",
+    "holder_for",
     "manager_for",
     "presented_key",
     "presented_project",
@@ -96,7 +97,7 @@ async def caller_for(request: Request, services: Services, key: str, project: st
         ProjectRequired: a platform key without a project.
         NotFound: the key has no such project.
     """
-    holder = await _holder(request, services, key, project)
+    holder = await holder_for(request, services, key, project)
     if holder is None:
         raise MissingScope("This needs the key of a project or a platform, not the operator key. Make one.")
     _require(holder.scopes, scope)
@@ -123,7 +124,7 @@ async def manager_for(request: Request, services: Services, key: str, scope: Sco
         WrongKey, TooManyRequests: as `caller_for`.
         MissingScope: it is a project's, or may not do this.
     """
-    holder = await _holder(request, services, key, None)
+    holder = await holder_for(request, services, key, None)
     if holder is None:
         return Manager(key_id=OPERATOR, organization_id=None, scopes=frozenset(SCOPES), rate_limit=None)
     if not holder.platform:
@@ -137,8 +138,8 @@ async def manager_for(request: Request, services: Services, key: str, scope: Sco
     )
 
 
-async def _holder(request: Request, services: Services, key: str, project: str | None) -> Holder | None:
-    """Whose key it is; None: the operator's.
+async def holder_for(request: Request, services: Services, key: str, project: str | None) -> Holder | None:
+    """Whose key it is, with the project that the request names, if it does; None: the operator's.
 
     Raises:
         WrongKey: nobody's.

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from berth_gateway.api.conditional import etag_of
-from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project
+from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project, account_body
+from berth_testing.waiting import eventually
 
 OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
 
@@ -101,3 +102,47 @@ def test_a_tag_can_be_sent_and_is_the_same_for_the_same(shown: object) -> None:
     assert tag.isascii()
     assert len(tag) == 34
     assert tag != etag_of(Anything(shown=[shown]))
+
+
+async def test_accounts_have_conditions(project: Project) -> None:
+    made = await project.http.post("/v1/accounts", json=account_body())
+    place = made.headers["location"]
+    first = await project.http.get(place)
+    tag = first.headers["etag"]
+    assert tag == made.headers["etag"]
+    assert (await project.http.get(place, headers={"If-None-Match": tag})).status_code == 304
+    report = await project.http.get(f"{place}/verification")
+    known = {"If-None-Match": report.headers["etag"]}
+    assert (await project.http.get(f"{place}/verification", headers=known)).status_code == 304
+    changed = await project.http.patch(place, json={"first_name": "Grace"}, headers={"If-Match": tag})
+    assert (changed.status_code, changed.json()["first_name"]) == (200, "Grace")
+    assert (await project.http.get(place)).headers["etag"] == changed.headers["etag"] != tag
+    stale = await project.http.patch(place, json={"first_name": "Ada"}, headers={"If-Match": tag})
+    assert stale.status_code == 412
+    assert (await project.http.get(place)).json()["first_name"] == "Grace"
+    assert (await project.http.delete(place, headers={"If-Match": tag})).status_code == 412
+    assert (await project.http.delete(place, headers={"If-Match": changed.headers["etag"]})).status_code == 204
+    assert (await project.http.delete(place, headers={"If-Match": "*"})).status_code == 404
+
+
+async def test_a_result_changes_what_was_seen(harness: GatewayHarness, project: Project) -> None:
+    async with harness.connector():
+        made = await project.http.post("/v1/accounts", json=account_body())
+        place = made.headers["location"]
+        await eventually(lambda: project.http.get(place), lambda shown: shown.json()["status"] == "connected")
+    assert (await project.http.delete(place, headers={"If-Match": made.headers["etag"]})).status_code == 412
+
+
+async def test_an_account_cannot_join_a_project_that_goes(harness: GatewayHarness, project: Project) -> None:
+    """A request that was let in before the project was removed finds it gone."""
+    async with harness.owner.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "UPDATE project SET removed_at = now() WHERE project_id = $1", project.project_id
+        )  # not committed yet
+        request = asyncio.create_task(project.http.post("/v1/accounts", json=account_body()))
+        await asyncio.sleep(0.3)
+        assert not request.done()
+    answer = await request
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:berth:problem:not-found")
+    assert await harness.published() == []
+    assert (await harness.seats(project.organization_id))["monitoring"] == 0

@@ -87,6 +87,7 @@ class Accounts:
         Raises:
             AddressTaken: the project has the address.
             SubscriptionRequired, SeatLimitReached: there is no seat for it.
+            NotFound: the project was removed meanwhile.
         """
         mailbox = command.mailbox
         account_id, reference = uuid4(), CredentialRef(credential_id=uuid4(), version=1)
@@ -201,7 +202,7 @@ class Accounts:
         mailbox = command.mailbox
         inserted = await connection.fetchval(
             """WITH numbered AS (
-                       UPDATE project SET next_number = next_number + 1 WHERE project_id = $3
+                       UPDATE project SET next_number = next_number + 1 WHERE project_id = $3 AND removed_at IS NULL
                        RETURNING next_number - 1 AS number)
                    INSERT INTO account (account_id, organization_id, project_id, number, address, address_key, domain, provider,
                                         first_name, last_name, imap, smtp, imap_issue, seat_kind, on_failure,
@@ -232,4 +233,5 @@ class Accounts:
         if not inserted:  # another request was quicker since we looked
             tenant = Tenant(organization_id=event.organization_id, project_id=event.project_id)
             await self._refuse_taken(connection, tenant, mailbox.address)
-            raise AddressTaken
+            there = "SELECT removed_at IS NULL FROM project WHERE project_id = $1"
+            raise AddressTaken if await connection.fetchval(there, tenant.project_id) else NotFound

@@ -182,7 +182,7 @@ WITH matching AS NOT MATERIALIZED (
        AND ($20::int IS NULL OR (a.settings ->> 'client_number')::int = $20)
        AND ($21::boolean IS NULL OR $21 = coalesce((a.settings ->> 'warmup_enabled')::boolean, false))
        AND ($22::boolean IS NULL OR $22 = (coalesce((a.settings ->> 'sending_enabled')::boolean, true)
-                                           AND v.status = 'connected' AND NOT a.suspended))
+                                           AND coalesce(v.status = 'connected', false) AND NOT a.suspended))
        AND ($23::boolean IS NULL OR $23 = (a.workspace_id IS NOT NULL))
        AND ($24::boolean IS NULL OR $24 = EXISTS (SELECT FROM campaign_account m WHERE m.account_id = a.account_id))
        AND ($25::text IS NULL OR a.on_failure = $25)
@@ -217,6 +217,13 @@ class AccountRepository:
         """One account, or None; one that was removed only if it is asked for."""
         found = await self.views(connection, project_id, [account_id], removed=removed)
         return found[0] if found else None
+
+    async def locked(self, connection: "Connection", project_id: UUID, account_id: UUID) -> AccountView | None:
+        """One account, which nobody else changes until the transaction ends, or None."""
+        await connection.execute(
+            "SELECT FROM account WHERE account_id = $1 AND project_id = $2 FOR UPDATE", account_id, project_id
+        )
+        return await self.find(connection, project_id, account_id)
 
     async def views(
         self, connection: "Connection", project_id: UUID, account_ids: Sequence[UUID], *, removed: bool = False

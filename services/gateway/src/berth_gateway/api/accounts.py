@@ -1,6 +1,7 @@
 """Accounts: connect, list, show, change, remove, and the steps of their verification."""
 
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, status
 from starlette.responses import Response
@@ -13,10 +14,11 @@ from berth_gateway.accounts.queries import AccountQuery
 from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, VerificationReport
 from berth_gateway.accounts.translation import change_of, connect_of
 from berth_gateway.api.authentication import Reads, Writes
+from berth_gateway.api.conditional import READ, IfChanged, IfUnchanged, tagged
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import AccountId, decode_cursor, encode_cursor
-from berth_gateway.api.services import Provided, context_of
+from berth_gateway.api.services import Provided, Services, context_of
 from berth_gateway.errors import (
     AddressTaken,
     IdempotencyKeyReused,
@@ -24,9 +26,11 @@ from berth_gateway.errors import (
     InvalidFields,
     InvalidIdempotencyKey,
     NotFound,
+    PreconditionFailed,
     SeatLimitReached,
     SubscriptionRequired,
 )
+from berth_gateway.tenants.keyring import Caller
 
 __all__ = ["router"]
 
@@ -70,8 +74,9 @@ async def connect_account(
         view = await services.repository.find(connection, caller.tenant.project_id, account_id)
         if view is None:
             raise LookupError(account_id)
-        shown = account_resource(view).model_dump(mode="json")
-        return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/accounts/{account_id}"})
+        shown = account_resource(view)
+        headers = {"Location": f"/v1/accounts/{account_id}", **tagged(shown)}
+        return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), headers)
 
     return (await services.idempotency.run(identified, command)).response()
 
@@ -99,57 +104,91 @@ async def list_accounts(
     )
 
 
-@router.get("/{account_id}", operation_id="getAccount", responses=problems(*KEY, NotFound))
-async def get_account(services: Provided, caller: Reads, account_id: AccountId) -> Account:
+@router.get(
+    "/{account_id}",
+    operation_id="getAccount",
+    response_model=Account,
+    responses={**READ, **problems(*KEY, NotFound)},
+)
+async def get_account(services: Provided, caller: Reads, account_id: AccountId, if_changed: IfChanged) -> Response:
     """One account."""
     async with services.pool.acquire() as connection:
         view = await services.repository.find(connection, caller.tenant.project_id, account_id)
     if view is None:
         raise NotFound
-    return account_resource(view)
+    return if_changed.response(account_resource(view))
 
 
 @router.get(
     "/{account_id}/verification",
     operation_id="getVerification",
-    responses=problems(*KEY, NotFound),
+    response_model=VerificationReport,
+    responses={**READ, **problems(*KEY, NotFound)},
 )
-async def get_verification(services: Provided, caller: Reads, account_id: AccountId) -> VerificationReport:
+async def get_verification(services: Provided, caller: Reads, account_id: AccountId, if_changed: IfChanged) -> Response:
     """The last verification of an account, step by step, with the words of its servers."""
     async with services.pool.acquire() as connection:
         found = await services.repository.verification(connection, caller.tenant.project_id, account_id)
     if found is None:
         raise NotFound
-    return verification_report(account_id, *found)
+    return if_changed.response(verification_report(account_id, *found))
 
 
-@router.patch("/{account_id}", operation_id="updateAccount", responses=problems(*KEY, *BODY, NotFound))
+@router.patch(
+    "/{account_id}",
+    operation_id="updateAccount",
+    response_model=Account,
+    responses=problems(*KEY, *BODY, NotFound, PreconditionFailed),
+)
 async def update_account(
-    request: Request, services: Provided, caller: Writes, account_id: AccountId, body: AccountUpdate
-) -> Account:
+    request: Request,
+    services: Provided,
+    caller: Writes,
+    account_id: AccountId,
+    body: AccountUpdate,
+    if_unchanged: IfUnchanged,
+) -> Response:
     """Change settings, names, tags. Servers and secrets are changed by `credentials`."""
     change = change_of(body)
 
     async def command(connection: Connection) -> Answer:
+        await _require(services, connection, caller, account_id, if_unchanged)
         entries = await services.changes.update(connection, caller.tenant, account_id, change, context_of(request))
         await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
+        view = await services.repository.find(connection, caller.tenant.project_id, account_id)
+        if view is None:
+            raise NotFound
+        shown = account_resource(view)
+        return Answer(status.HTTP_200_OK, shown.model_dump(mode="json"), tagged(shown))
 
-    await services.idempotency.run(None, command)
-    return await get_account(services, caller, account_id)
+    return (await services.idempotency.run(None, command)).response()
 
 
 @router.delete(
     "/{account_id}",
     operation_id="removeAccount",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*KEY, NotFound),
+    responses=problems(*KEY, NotFound, PreconditionFailed),
 )
-async def remove_account(request: Request, services: Provided, caller: Writes, account_id: AccountId) -> None:
+async def remove_account(
+    request: Request, services: Provided, caller: Writes, account_id: AccountId, if_unchanged: IfUnchanged
+) -> None:
     """Remove an account: its credential is erased and its seat is free at once."""
 
     async def command(connection: Connection) -> Answer:
+        await _require(services, connection, caller, account_id, if_unchanged)
         await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
         return Answer(status.HTTP_204_NO_CONTENT, None)
 
     await services.idempotency.run(None, command)
+
+
+async def _require(
+    services: Services, connection: Connection, caller: Caller, account_id: UUID, if_unchanged: IfUnchanged
+) -> None:
+    """Go on only when the account is what the client has seen."""
+    if if_unchanged.asked:
+        view = await services.repository.locked(connection, caller.tenant.project_id, account_id)
+        if view is None:
+            raise NotFound
+        if_unchanged.require(account_resource(view))

@@ -1,8 +1,8 @@
 """The connector's composition root."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -10,10 +10,16 @@ from fastapi import FastAPI
 
 from berth_connector.breaker import Breaker
 from berth_connector.diagnosis import DiagnosisTable
+from berth_connector.handlers import Handlers
 from berth_connector.intake import Intake
+from berth_connector.oauth import GoogleGrants, MicrosoftGrants, Sessions, TokenSource, origin_of
 from berth_connector.probe import Prober, client_context
+from berth_connector.requests import RECHECK, VERIFY
 from berth_connector.settings import ConnectorSettings
 from berth_connector.worker import VerifyHandler
+from berth_connector.workspaces import ExpiryHandler, WorkspaceHandler
+from berth_connector.workspaces.requests import EXPIRY as EXPIRY_WARNING
+from berth_connector.workspaces.requests import VERIFY as VERIFY_WORKSPACE
 from berth_events.runtime.buses import open_bus
 from berth_events.runtime.clock import Clock, SystemClock
 from berth_events.runtime.database import open_pool
@@ -27,7 +33,7 @@ from berth_events.runtime.worker_pool import WorkerPool
 from berth_net import DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Opener, VaultReader
 
-__all__ = ["SERVICE", "build", "make_prober"]
+__all__ = ["SERVICE", "build", "make_prober", "make_tokens"]
 
 #: Verifications at once in this process: each holds two connections, and memory for TLS.
 CONCURRENCY: Final = 200
@@ -52,6 +58,25 @@ def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
     )
 
 
+@contextmanager
+def make_tokens(settings: ConnectorSettings, clock: Clock) -> Iterator[TokenSource]:
+    """A source of access tokens by the settings."""
+    google, microsoft = settings.berth_google_token_url, settings.berth_microsoft_authority
+    # a context of its own: HTTP clients change theirs
+    sessions = Sessions({origin_of(google), origin_of(microsoft)}, client_context(settings.berth_extra_ca_file))
+    tokens = TokenSource(
+        GoogleGrants(google, sessions, clock),
+        MicrosoftGrants(microsoft, sessions, clock),
+        DiagnosisTable.load(),
+        clock,
+    )
+    try:
+        yield tokens
+    finally:
+        tokens.close()
+        sessions.close()
+
+
 @asynccontextmanager
 async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
     """Build every part of the connector, and release it at the end."""
@@ -60,35 +85,59 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
     queue = WorkQueue(clock, default_limit=CONCURRENCY_PER_DESTINATION, lease=timedelta(seconds=settings.lease_seconds))
     intake = Intake(queue, clock)
     vault_dsn = settings.vault_database_url.get_secret_value()
+    rng = random.Random()  # noqa: S311 - jitter is no secret
+    vault = VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value()))
     async with (
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-connector", max_size=settings.pool_size) as pool,
         await open_pool(vault_dsn, application_name="berth-connector-vault", max_size=_VAULT_POOL) as vault_pool,
     ):
-        handler = VerifyHandler(
-            pool=pool,
-            vault_pool=vault_pool,
-            vault=VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value())),
-            mailboxes=make_prober(settings, clock),
-            store=store,
-            queue=queue,
-            breaker=Breaker(clock),
-            clock=clock,
-            rng=random.Random(),  # noqa: S311 - jitter is no secret
-            recheck=timedelta(hours=settings.berth_recheck_hours),
-        )
-        yield Parts(
-            pool=pool,
-            bus=bus,
-            clock=clock,
-            app=FastAPI(title="Berth connector (internal)", version="1", docs_url=None, redoc_url=None),
-            projections=[intake],
-            running=[
-                Relay(settings.database(), bus, store.appended, clock),
-                Projector(pool, bus, intake, Parking(clock), clock),
-            ],
-            workers=[WorkerPool(pool, queue, handler, store, clock, concurrency=CONCURRENCY)],
-        )
+        with make_tokens(settings, clock) as tokens:
+            prober = make_prober(settings, clock)
+            verify = VerifyHandler(
+                pool=pool,
+                vault_pool=vault_pool,
+                vault=vault,
+                mailboxes=prober,
+                store=store,
+                queue=queue,
+                tokens=tokens,
+                breaker=Breaker(clock),
+                clock=clock,
+                rng=rng,
+                recheck=timedelta(hours=settings.berth_recheck_hours),
+            )
+            verify_workspace = WorkspaceHandler(
+                pool=pool,
+                vault_pool=vault_pool,
+                vault=vault,
+                identity=prober,
+                tokens=tokens,
+                store=store,
+                queue=queue,
+                clock=clock,
+                rng=rng,
+            )
+            handler = Handlers(
+                {
+                    VERIFY: verify,
+                    RECHECK: verify,
+                    VERIFY_WORKSPACE: verify_workspace,
+                    EXPIRY_WARNING: ExpiryHandler(store, queue, clock),
+                }
+            )
+            yield Parts(
+                pool=pool,
+                bus=bus,
+                clock=clock,
+                app=FastAPI(title="Berth connector (internal)", version="1", docs_url=None, redoc_url=None),
+                projections=[intake],
+                running=[
+                    Relay(settings.database(), bus, store.appended, clock),
+                    Projector(pool, bus, intake, Parking(clock), clock),
+                ],
+                workers=[WorkerPool(pool, queue, handler, store, clock, concurrency=CONCURRENCY)],
+            )
 
 
 SERVICE = Service(name="connector", packages=["berth_connector"], settings=ConnectorSettings, build=build)

@@ -1,4 +1,4 @@
-"""From the gateway's events to accounts and work: what is to be verified, and what not any more."""
+"""From the gateway's events to accounts, workspaces and work: what is to be verified, and what not any more."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from berth_connector import repository
 from berth_connector.policies import POLICIES
 from berth_connector.requests import VerificationRequest, recheck_of, work_of
+from berth_connector.workspaces import WorkspaceIntake
 from berth_events.contracts import (
     AccountCredentialsReplaced,
     AccountRemoved,
@@ -16,8 +17,9 @@ from berth_events.contracts import (
     AccountUpdated,
     AccountVerificationRequested,
     Envelope,
+    Event,
 )
-from berth_events.contracts.topics import ACCOUNTS
+from berth_events.contracts.topics import ACCOUNTS, WORKSPACES
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -30,35 +32,43 @@ _ASKING: Final = (AccountRequested, AccountCredentialsReplaced, AccountVerificat
 
 
 class Intake:
-    """Turns what accounts ask for into work. Of several requests that wait for one account the last one is run."""
+    """Turns what accounts and workspaces ask for into work. Of several requests that wait for one the last one is run."""
 
     name: Final = "connector-intake"
-    topics: Final = (ACCOUNTS,)
+    topics: Final = (ACCOUNTS, WORKSPACES)
 
     def __init__(self, queue: "WorkQueue", clock: "Clock") -> None:
         self._queue, self._clock = queue, clock
+        self._workspaces = WorkspaceIntake(queue, clock)
 
     async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
         """Apply events of one partition, in order; neighbours of one type together."""
         for kind, group in groupby(envelopes, key=lambda envelope: type(envelope.data)):
             run = list(group)
-            account_ids = [envelope.data.aggregate_id for envelope in run]
-            if issubclass(kind, _ASKING):
-                await self._ask(connection, run, new_credential=kind is not AccountVerificationRequested)
-            elif kind is AccountRemoved:
-                # the work first, as workers do who write a result: else each would wait for the other
-                await self._queue.cancel(connection, account_ids)
-                await repository.remove(connection, account_ids)
-            elif kind is AccountSuspended:
-                # what somebody asked for is still answered; the next look of our own finds the account suspended
-                await repository.set_suspended(connection, account_ids, suspended=True)
-            elif kind is AccountResumed:
-                await repository.set_suspended(connection, account_ids, suspended=False)
+            if kind.topic == WORKSPACES:
                 for envelope in run:
-                    await self._resume(connection, envelope)
-            elif kind is AccountUpdated:
-                for envelope in run:
-                    await self._update(connection, envelope)
+                    await self._workspaces.apply(connection, envelope)
+            else:
+                await self._apply(connection, kind, run)
+
+    async def _apply(self, connection: "Connection", kind: type[Event], run: Sequence[Envelope]) -> None:
+        account_ids = [envelope.data.aggregate_id for envelope in run]
+        if issubclass(kind, _ASKING):
+            await self._ask(connection, run, new_credential=kind is not AccountVerificationRequested)
+        elif kind is AccountRemoved:
+            # the work first, as workers do who write a result: else each would wait for the other
+            await self._queue.cancel(connection, account_ids)
+            await repository.remove(connection, account_ids)
+        elif kind is AccountSuspended:
+            # what somebody asked for is still answered; the next look of our own finds the account suspended
+            await repository.set_suspended(connection, account_ids, suspended=True)
+        elif kind is AccountResumed:
+            await repository.set_suspended(connection, account_ids, suspended=False)
+            for envelope in run:
+                await self._resume(connection, envelope)
+        elif kind is AccountUpdated:
+            for envelope in run:
+                await self._update(connection, envelope)
 
     async def _ask(self, connection: "Connection", envelopes: Sequence[Envelope], *, new_credential: bool) -> None:
         items = [work_of(envelope, envelope.data) for envelope in envelopes if isinstance(envelope.data, _ASKING)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "find",
+    "find_all",
     "leave_alone",
     "lock",
     "remove",
@@ -56,11 +57,13 @@ async def save_settings(
         new_credential: what was never proven is unknown again, not failed.
     """
     await connection.executemany(
-        """INSERT INTO account (account_id, organization_id, project_id, address, imap, smtp, credential_id, credential_version)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """INSERT INTO account (account_id, organization_id, project_id, address, imap, smtp, credential_id, credential_version,
+                                workspace_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10)
            ON CONFLICT (account_id) DO UPDATE
               SET address = excluded.address, imap = excluded.imap, smtp = excluded.smtp,
                   credential_id = excluded.credential_id, credential_version = excluded.credential_version,
+                  workspace_id = excluded.workspace_id,
                   state = CASE WHEN $9 AND account.state = 'failed' THEN 'unknown' ELSE account.state END""",
         [
             (
@@ -73,6 +76,7 @@ async def save_settings(
                 request.credential_ref.credential_id,
                 request.credential_ref.version,
                 new_credential,
+                request.workspace_id,
             )
             for request in requests
         ],
@@ -99,6 +103,12 @@ async def set_imap_issue(connection: "Connection", account_id: UUID, *, imap_iss
 async def find(connection: "Connection", account_id: UUID) -> Account | None:
     """The account, or None when it was removed."""
     return _account(await connection.fetchrow("SELECT * FROM account WHERE account_id = $1", account_id))
+
+
+async def find_all(connection: "Connection", account_ids: Sequence[UUID]) -> list[Account]:
+    """Those of the accounts that were not removed."""
+    rows = await connection.fetch("SELECT * FROM account WHERE account_id = ANY($1::uuid[])", account_ids)
+    return [account for account in map(_account, rows) if account]
 
 
 async def lock(connection: "Connection", account_id: UUID) -> Account | None:
@@ -140,6 +150,7 @@ def _account(row: "asyncpg.Record | None") -> Account | None:
             imap=row["imap"] and MailServer.model_validate(row["imap"]),
             smtp=row["smtp"] and MailServer.model_validate(row["smtp"]),
             credential_ref=CredentialRef(credential_id=row["credential_id"], version=row["credential_version"]),
+            workspace_id=row["workspace_id"],
             reason="recheck",
         ),
         standing=Standing(state=row["state"], retry_policy=row["retry_policy"], failures=row["failures"]),

@@ -14,13 +14,13 @@ from berth_events.contracts import (
 )
 from berth_events.runtime.work import WorkItem
 
-__all__ = ["Reason", "VerificationRequest", "recheck_of", "work_of"]
+__all__ = ["RECHECK", "VERIFY", "Reason", "VerificationRequest", "recheck_of", "work_of"]
 
 #: `requested` is a new account or a new credential, `reconnect` somebody's wish, `schedule` and `recheck` nobody's.
 Reason = Literal["requested", "reconnect", "schedule", "dry_run", "recheck"]
 #: What the workers' metrics call the two kinds of work.
-_VERIFY: Final = "verify"
-_RECHECK: Final = "recheck"
+VERIFY: Final = "verify"
+RECHECK: Final = "recheck"
 
 
 class VerificationRequest(ConnectionSettings):
@@ -40,8 +40,12 @@ class VerificationRequest(ConnectionSettings):
 
     @property
     def settings(self) -> tuple[object, ...]:
-        """Servers and credential, to be compared with what an account has by now."""
-        return self.imap, self.smtp, self.credential_ref
+        """Servers and credential, to be compared with what an account has by now.
+
+        Which version of a workspace's credential is used is the workspace's matter.
+        """
+        credential = self.credential_ref.credential_id if self.workspace_id else self.credential_ref
+        return self.imap, self.smtp, self.workspace_id, credential
 
     @property
     def destination(self) -> str:
@@ -66,12 +70,13 @@ def work_of(
         imap=event.imap,
         smtp=event.smtp,
         credential_ref=event.credential_ref,
+        workspace_id=event.workspace_id,
         reason=event.reason if isinstance(event, AccountVerificationRequested) else "requested",
         correlation_id=envelope.correlation_id,
     )
     return WorkItem(
         key=envelope.event_id if request.reason == "dry_run" else request.account_id,
-        kind=_VERIFY,
+        kind=VERIFY,
         destination=request.destination,
         payload=request.model_dump(mode="json"),
         event_id=envelope.event_id,
@@ -83,7 +88,7 @@ def recheck_of(account: VerificationRequest, event_id: UUID, run_at: datetime) -
     """The next look at an account. Its payload is only the account's id: settings are those it has when the time comes."""
     return WorkItem(
         key=account.account_id,
-        kind=_RECHECK,
+        kind=RECHECK,
         destination=account.destination,
         payload={"account_id": str(account.account_id), "reason": "recheck"},
         event_id=event_id,

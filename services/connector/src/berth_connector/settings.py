@@ -1,6 +1,7 @@
 """The connector's settings, from the environment."""
 
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr
 
@@ -24,6 +25,13 @@ def _host_name(text: str) -> str:
     return text if text == _NO_NAME else canonical_name(text)
 
 
+def _https_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give an https URL with a host")
+    return text
+
+
 class ConnectorSettings(ServiceSettings, HostSettings):
     """What the connector needs besides what every service has. Each is checked here, before anything starts."""
 
@@ -32,9 +40,16 @@ class ConnectorSettings(ServiceSettings, HostSettings):
         description="ID:BASE64,...; the newest last"
     )
     berth_extra_ca_file: FilePath | None = Field(
-        default=None, description="PEM of authorities that are trusted for mail servers besides the system's"
+        default=None,
+        description="PEM of authorities that are trusted besides the system's, for mail servers and token endpoints",
     )
     berth_ehlo_name: Annotated[str, AfterValidator(_host_name)] = Field(
         default=_NO_NAME, description="what SMTP's EHLO says: the public name of the address that connections come from"
     )
     berth_recheck_hours: float = Field(default=24, gt=0, description="how often a mailbox that works is looked at")
+    berth_google_token_url: Annotated[str, AfterValidator(_https_url)] = Field(
+        default="https://oauth2.googleapis.com/token", description="where Google gives access tokens"
+    )
+    berth_microsoft_authority: Annotated[str, AfterValidator(_https_url)] = Field(
+        default="https://login.microsoftonline.com", description="where Microsoft gives access tokens; without a tenant"
+    )

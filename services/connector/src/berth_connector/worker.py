@@ -2,8 +2,9 @@
 
 import random
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID, uuid4
 
 import structlog
@@ -11,10 +12,22 @@ import structlog
 from berth_connector import repository
 from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.lifecycle import decide
-from berth_connector.probe import Login, ProbeResult
+from berth_connector.oauth import (
+    IMAP_ROLE,
+    SMTP_ROLE,
+    TokenSource,
+    WorkspaceKey,
+    concerns_domain,
+    concerns_workspace,
+)
+from berth_connector.probe import Fault, Login, ProbeResult, TokenGrant
 from berth_connector.requests import VerificationRequest, recheck_of
-from berth_events.contracts import AccountChecked, Envelope, VerificationEvent
+from berth_connector.workspaces import repository as workspaces
+from berth_connector.workspaces.requests import verification_of
+from berth_connector.workspaces.worker import open_credential, reject
+from berth_events.contracts import AccountChecked, Envelope, MailServer, VerificationEvent
 from berth_events.runtime.store import Context
+from berth_events.runtime.work import WorkItem
 from berth_vault import Binding, Credential, CredentialErased
 
 if TYPE_CHECKING:
@@ -25,7 +38,12 @@ if TYPE_CHECKING:
     from berth_events.runtime.work import Job, WorkQueue
     from berth_vault import VaultReader
 
-__all__ = ["Mailboxes", "Verified", "VerifyHandler"]
+__all__ = ["Mailboxes", "NotYet", "Verified", "VerifyHandler"]
+
+#: How long an account waits for the event about its workspace.
+_WORKSPACE_PAUSE: Final = timedelta(seconds=2)
+#: How long a workspace waits for further accounts of it that somebody reconnects, to be asked for once.
+_RECONNECT_PAUSE: Final = timedelta(seconds=2)
 
 _log = structlog.get_logger(__name__)
 
@@ -33,18 +51,35 @@ _log = structlog.get_logger(__name__)
 class Mailboxes(Protocol):
     """Proves mailboxes (`berth_connector.probe.Prober`)."""
 
-    async def verify(self, verification_id: UUID, imap: Login | None, smtp: Login | None) -> ProbeResult:
+    async def verify(
+        self, verification_id: UUID, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+    ) -> ProbeResult:
         """Run all steps; failures are in the result."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
+class Via:
+    """The email workspace that an account signed in through, with which credential, and whether it was paused."""
+
+    workspace_id: UUID
+    key: WorkspaceKey
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified, what came out, and whether its mail service is to be left alone for a while."""
+    """What was verified, what came out, whether its mail service is to be left alone for a while, and through which workspace."""
 
     request: VerificationRequest
     result: ProbeResult
     turned_away: bool
+    via: Via | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The account's workspace has not arrived: topics have no common order."""
 
 
 class VerifyHandler:
@@ -57,6 +92,7 @@ class VerifyHandler:
         mailboxes: does the verifying.
         store: where the events go.
         queue: where the next look waits.
+        tokens: gets access tokens for the accounts of workspaces.
         breaker: sees every result.
         clock: time.
         rng: spreads the next looks, so that a bulk import does not come back in one heap.
@@ -72,30 +108,34 @@ class VerifyHandler:
         mailboxes: Mailboxes,
         store: "EventStore",
         queue: "WorkQueue",
+        tokens: TokenSource,
         breaker: Breaker,
         clock: "Clock",
         rng: random.Random,
         recheck: timedelta,
     ) -> None:
         self._pool, self._vault_pool, self._vault, self._mailboxes = pool, vault_pool, vault, mailboxes
-        self._store, self._queue, self._breaker = store, queue, breaker
+        self._store, self._queue, self._tokens, self._breaker = store, queue, tokens, breaker
         self._clock, self._rng, self._recheck = clock, rng, recheck
 
-    async def perform(self, job: "Job") -> Verified | None:
+    async def perform(self, job: "Job") -> Verified | NotYet | None:
         """Open the credential and verify. None: there is nothing to verify any more.
 
         Raises:
             CannotOpen, MissingSecret: the credential is not what the request says; an operator has to look at it.
         """
-        imap_too = True
+        imap_too, fresh = True, False
         if job.payload["reason"] == "recheck":
             account = await self._due(job.key)
             if account is None:
                 return None
             request, imap_too = account.request, not account.imap_issue
+            fresh = account.standing.retry_policy == "once_fresh_token"
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
+            if request.workspace_id is not None:
+                return await self._through_workspace(job, request, imap_too=imap_too, fresh=fresh)
             credential = await self._open(request)
         except CredentialErased:
             # the account was removed, or has another credential: the event that says so is on its way
@@ -104,19 +144,22 @@ class VerifyHandler:
         imap = Login(request.imap, credential.reveal("imap_password")) if request.imap and imap_too else None
         smtp = Login(request.smtp, credential.reveal("smtp_password")) if request.smtp else None
         result = await self._mailboxes.verify(uuid4(), imap, smtp)
-        failure = result.verification.diagnosis
-        turned_away = self._breaker.trips(job.destination, request.account_id, failure.code if failure else None)
-        return Verified(request, result, turned_away)
+        return Verified(request, result, self._turned_away(job, request, result))
 
-    async def record(self, connection: "Connection", job: "Job", result: Verified | None) -> None:
+    async def record(self, connection: "Connection", job: "Job", result: Verified | NotYet | None) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
         if result is None:
+            return
+        if isinstance(result, NotYet):
+            await self._queue.schedule(connection, [_again(job, self._clock.now() + _WORKSPACE_PAUSE)])
             return
         request = result.request
         if result.turned_away:
             until = self._clock.now() + max(PAUSE, result.result.wait or PAUSE)
             _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
             await repository.leave_alone(connection, job.destination, until)
+        if result.via is not None and not await self._settle(connection, job, result, result.via):
+            return
         if request.reason == "dry_run":
             await self._say(connection, job, result, AccountChecked)
             return
@@ -134,9 +177,81 @@ class VerifyHandler:
         )
         envelope = await self._say(connection, job, result, decision.event)
         await repository.save_standing(connection, request.account_id, decision.standing)
-        if decision.next_look is not None and not account.suspended:
+        left_to_workspace = result.via is not None and result.via.paused
+        if decision.next_look is not None and not account.suspended and not left_to_workspace:
             run_at = self._clock.now() + decision.next_look
             await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, run_at)])
+
+    async def _through_workspace(
+        self, job: "Job", request: VerificationRequest, *, imap_too: bool, fresh: bool
+    ) -> Verified | NotYet:
+        """Verify with an access token. While the workspace is paused nobody is asked: why it is stands for its accounts too."""
+        async with self._pool.acquire() as connection:
+            workspace = await workspaces.find(connection, request.workspace_id) if request.workspace_id else None
+        if workspace is None:  # its event is on its way, unless it was removed
+            await self._open(request)
+            return NotYet()
+        key = workspace.usable
+        imap = Login(_by_token(request.imap), "") if request.imap and imap_too else None
+        smtp = Login(_by_token(request.smtp), "") if request.smtp else None
+        subject = next(login.server.username for login in (imap, smtp) if login) if imap or smtp else request.address
+        roles = {role for role, login in ((IMAP_ROLE, imap), (SMTP_ROLE, smtp)) if login}
+        diagnosis = workspace.paused
+
+        async def fetch() -> str:
+            if diagnosis is not None:
+                raise Fault.known(diagnosis, "The email workspace is paused: its credential was refused.")
+            open_secret = partial(open_credential, self._vault_pool, self._vault, workspace, key)
+            return await self._tokens.token(key, subject, open_secret, roles=roles, fresh=fresh)
+
+        grant = TokenGrant(service=key.provider, fetch=fetch)
+        result = await self._mailboxes.verify(uuid4(), imap, smtp, grant)
+        used = request.model_copy(update={"credential_ref": key.credential_ref})
+        turned_away = diagnosis is None and self._turned_away(job, request, result)
+        return Verified(used, result, turned_away, Via(workspace.workspace_id, key, paused=diagnosis is not None))
+
+    async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: "Via") -> bool:
+        """What the result means for the workspace; whether it still holds for the account.
+
+        Workspaces are locked before accounts, and only when there is something to say of them.
+        """
+        workspace = await workspaces.find(connection, via.workspace_id)
+        if workspace is None:
+            _log.info("verification.obsolete", account_id=str(verified.request.account_id), because="workspace removed")
+            return False
+        if workspace.usable != via.key or (via.paused and workspace.paused is None):
+            await self._queue.schedule(connection, [_again(job, self._clock.now())])
+            return False
+        diagnosis = verified.result.no_token
+        if via.paused and verified.request.reason == "reconnect":  # perhaps it was mended: nobody tells us of a consent
+            await self._queue.request(connection, [self._proof_of(job, via, _RECONNECT_PAUSE)])
+        if diagnosis is None or via.paused:
+            return True
+        if concerns_workspace(diagnosis):
+            await reject(self._store, connection, job, workspace, via.key, diagnosis)
+            if (
+                via.key != workspace.newest
+            ):  # the old secret has ended before the new one was proven: go on with that one
+                await self._queue.schedule(connection, [_again(job, self._clock.now())])
+                return False
+        elif concerns_domain(diagnosis) and workspace.state != "rejected":
+            # which finds out whether it works for any domain
+            await self._queue.schedule(connection, [self._proof_of(job, via, timedelta())])
+        return True
+
+    def _proof_of(self, job: "Job", via: Via, wait: timedelta) -> WorkItem:
+        """To prove the workspace itself."""
+        return verification_of(
+            via.workspace_id,
+            via.key.provider,
+            job.causation_id,
+            run_at=self._clock.now() + wait,
+            traceparent=job.traceparent,
+        )
+
+    def _turned_away(self, job: "Job", request: VerificationRequest, result: ProbeResult) -> bool:
+        failure = result.verification.diagnosis
+        return self._breaker.trips(job.destination, request.account_id, failure.code if failure else None)
 
     async def _due(self, account_id: UUID) -> "Account | None":
         """The account that is to be looked at, unless it is gone or left alone."""
@@ -147,7 +262,7 @@ class VerifyHandler:
     async def _open(self, request: VerificationRequest) -> Credential:
         binding = Binding(
             organization_id=request.organization_id,
-            owner_id=request.account_id,
+            owner_id=request.workspace_id or request.account_id,
             credential_id=request.credential_ref.credential_id,
             version=request.credential_ref.version,
         )
@@ -172,3 +287,21 @@ class VerifyHandler:
         )
         [envelope] = await self._store.append(connection, request.account_id, version, [event], context)
         return envelope
+
+
+def _by_token(server: MailServer) -> MailServer:
+    """The server, with a mechanism for tokens; both providers know XOAUTH2."""
+    return server.model_copy(update={"mechanism": "xoauth2"}) if server.mechanism == "auto" else server
+
+
+def _again(job: "Job", run_at: datetime) -> WorkItem:
+    """The same work once more."""
+    return WorkItem(
+        key=job.key,
+        kind=job.kind,
+        destination=job.destination,
+        payload=job.payload,
+        event_id=job.causation_id,
+        run_at=run_at,
+        traceparent=job.traceparent,
+    )

@@ -18,7 +18,7 @@ from berth_connector.probe.login import Login
 from berth_connector.probe.smtp import SmtpSession
 from berth_connector.probe.steplog import Protocol, StepLog, Stopped
 from berth_connector.redaction import Redactor
-from berth_events.contracts import StepName, Verification
+from berth_events.contracts import Diagnosis, StepName, Verification
 from berth_events.runtime.clock import Clock
 from berth_net import HostGuard
 
@@ -45,10 +45,17 @@ class TokenGrant:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a verification found, and the time to wait that a server asked for, or None."""
+    """What a verification found.
+
+    Attributes:
+        verification: step by step.
+        wait: what a server asked for, or None.
+        no_token: why there was no access token, or None.
+    """
 
     verification: Verification
     wait: timedelta | None = None
+    no_token: Diagnosis | None = None
 
 
 class Prober:
@@ -128,6 +135,7 @@ class Prober:
                 diagnosis=first.diagnosis if first else None,
             ),
             first.wait if first else None,
+            first.diagnosis if first and grant is not None and token is None else None,
         )
 
     async def diagnose(self, grant: TokenGrant) -> Finding | None:

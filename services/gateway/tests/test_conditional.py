@@ -129,7 +129,9 @@ async def test_a_result_changes_what_was_seen(harness: GatewayHarness, project: 
     async with harness.connector():
         made = await project.http.post("/v1/accounts", json=account_body())
         place = made.headers["location"]
-        await eventually(lambda: project.http.get(place), lambda shown: shown.json()["status"] == "connected")
+        await eventually(
+            lambda: project.http.get(place), lambda shown: shown.json()["status"] == "connected", within=10
+        )
     assert (await project.http.delete(place, headers={"If-Match": made.headers["etag"]})).status_code == 412
 
 

@@ -54,7 +54,9 @@ async def test_a_row_for_each_address_best_first(dns: Dns) -> None:
             {"MX_NULL_WITH_OTHERS", "MX_SINGLE_ADDRESS"},
         ),
         ({"example.com MX": ["10 a.example.com", "20 a.example.com"]}, "pass", {"MX_DUPLICATE", "MX_SINGLE_ADDRESS"}),
-        ({"example.com MX": ["10 gone.example.org"]}, "fail", {"MX_NXDOMAIN"}),
+        ({"example.com MX": ["10 gone.example.org"]}, "fail", {"MX_DANGLING_REGISTRABLE"}),
+        ({"example.com MX": ["10 gone.example.org"], "example.org A": [FOUR]}, "fail", {"MX_NXDOMAIN"}),
+        ({"example.com MX": ["10 gone.internal"]}, "fail", {"MX_NXDOMAIN"}),
         ({"example.com MX": ["10 example.com"]}, "fail", {"MX_NO_ADDRESS"}),
         ({"example.com MX": ["10 8.8.4.4"]}, "fail", {"MX_IP_LITERAL"}),
         (

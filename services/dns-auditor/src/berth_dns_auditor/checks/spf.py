@@ -139,8 +139,8 @@ def _void(zone: str, node: Node) -> Iterator[Finding]:
     if len(node.records) > 1:
         texts = [record.text for record in node.records]
         ours = node.domain == zone or node.domain.endswith(f".{zone}")
-        mend = (change(node.domain, "TXT", merged(node.records), *texts),) if ours else ()
-        yield finding("SPF_MULTIPLE_RECORDS", node.domain, *texts, publish=mend)
+        one = [change(node.domain, "TXT", merged(node.records), *texts)] if ours else []
+        yield finding("SPF_MULTIPLE_RECORDS", node.domain, *texts, publish=one)
     for record in node.records:
         mend = rewrite(zone, node.domain, record) if record.issues and len(node.records) == 1 else ()
         for issue in record.issues:

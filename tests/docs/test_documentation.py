@@ -19,6 +19,7 @@ from berth_events.runtime import metrics
 from berth_events.runtime.settings import ServiceSettings
 from berth_gateway import errors
 from berth_gateway.settings import GatewaySettings
+from berth_gateway.webhooks import metrics as webhook_metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -120,7 +121,7 @@ def test_every_metric_is_listed() -> None:
         for family in prometheus_client.REGISTRY.collect()
         if family.name.startswith("berth_")
     }
-    assert metrics.__all__, "they are registered when the module is imported"
+    assert metrics.__all__ and webhook_metrics.__all__, "they are registered when the module is imported"
     assert listed == known
 
 

@@ -61,6 +61,7 @@ class Secrets:
     internal_token: str
     vault_public_key: str
     vault_private_keys: str
+    webhook_key: str
 
 
 def environment_of(
@@ -89,6 +90,7 @@ def environment_of(
     if service.name == "gateway":
         environment["BERTH_OPERATOR_KEY"] = secrets.operator_key
         environment["BERTH_VAULT_PUBLIC_KEY"] = secrets.vault_public_key
+        environment["BERTH_WEBHOOK_KEY"] = secrets.webhook_key
     elif service.name == "connector":
         environment["BERTH_VAULT_PRIVATE_KEYS"] = secrets.vault_private_keys
         environment["VAULT_DATABASE_URL"] = databases.dsn("gateway", role="connector")

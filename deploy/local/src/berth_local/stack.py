@@ -1,6 +1,7 @@
 """The whole stack: started in the order of what needs what, stopped in the reverse order whatever happens."""
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -212,8 +213,13 @@ def _secrets(state: State) -> Secrets:
         internal_token=state.keep("internal token", _token),
         vault_public_key=keys["public_text"],
         vault_private_keys=keys["private_text"],
+        webhook_key=state.keep("webhook key", _key),
     )
 
 
 def _token() -> str:
     return secrets.token_urlsafe(24)
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from berth_events.runtime.service import Part, Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_gateway.accounts.attempts import Attempts
 from berth_gateway.accounts.batch import Batch
+from berth_gateway.accounts.bulk import BulkAccounts
 from berth_gateway.accounts.changes import Changes
 from berth_gateway.accounts.commands import Accounts
 from berth_gateway.accounts.connecting import Connecting
@@ -34,6 +36,9 @@ from berth_gateway.domains.repository import DomainRepository
 from berth_gateway.feed import FeedReader, FeedTail
 from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
+from berth_gateway.imports.commands import Imports
+from berth_gateway.imports.repository import ImportRepository
+from berth_gateway.imports.vetting import HostsOfOneImport
 from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import History, Views
 from berth_gateway.seats import SeatLedger
@@ -45,7 +50,21 @@ from berth_gateway.tenants.projects import Projects
 from berth_gateway.tenants.secrets import OperatorKey
 from berth_gateway.usage.repository import UsageRepository
 from berth_gateway.waiting import Waiting
-from berth_net import AddressResolver, DnsResolver, HostGuard, RememberingResolver
+from berth_gateway.webhooks.attempts import Messenger
+from berth_gateway.webhooks.commands import Webhooks
+from berth_gateway.webhooks.delivery import Deliveries
+from berth_gateway.webhooks.queue import DeliveryQueue
+from berth_gateway.webhooks.repository import WebhookRepository
+from berth_gateway.webhooks.schedule import Schedule
+from berth_gateway.webhooks.secrets import SecretBox, parse_webhook_key
+from berth_gateway.webhooks.translation import EndpointVetting
+from berth_gateway.workspaces.accounts import WorkspaceAccounts
+from berth_gateway.workspaces.commands import Workspaces
+from berth_gateway.workspaces.hosts import MailHosts, WorkspaceProvider
+from berth_gateway.workspaces.projections import WorkspaceViews
+from berth_gateway.workspaces.repository import WorkspaceRepository
+from berth_net import AddressResolver, DnsResolver, HostGuard, Policy, RememberingResolver
+from berth_net.http import WEB_PORTS, HttpClient, WebGuard
 from berth_vault import Sealer, VaultWriter
 
 if TYPE_CHECKING:
@@ -56,6 +75,10 @@ __all__ = ["SERVICE", "Gateway", "build", "compose"]
 
 #: How long the door remembers where a host is. The connector, which dials, asks for itself.
 _HOST_MEMORY_S: Final = 30
+#: Requests at once to one webhook, by all replicas together.
+_PER_WEBHOOK: Final = 8
+#: How often streams of imports look for progress.
+_IMPORT_POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +90,29 @@ class Gateway:
     manager: ProcessManager
     housekeeping: Housekeeping
     pollers: tuple[Part, ...]
+    deliveries: Deliveries
+    http: HttpClient
 
 
 def compose(
-    settings: GatewaySettings, pool: "Pool", store: EventStore, clock: "Clock", resolver: AddressResolver
+    settings: GatewaySettings,
+    pool: "Pool",
+    store: EventStore,
+    clock: "Clock",
+    resolver: AddressResolver,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> Gateway:
-    """Wire what works on the database alone."""
+    """Wire what works on the database alone, and what webhooks are sent with.
+
+    Args:
+        settings: from the environment.
+        pool: the gateway's database.
+        store: its events.
+        clock: time.
+        resolver: asked for the hosts that users name.
+        tls: verifies the receivers of webhooks; None: the authorities that the system trusts.
+    """
     vault = VaultWriter(Sealer.from_text(settings.berth_vault_public_key))
     vetting = ServerVetting(HostGuard(resolver, settings.policy()))
     operator_key = settings.berth_operator_key.get_secret_value()
@@ -96,6 +136,21 @@ def compose(
     )
     reader = FeedReader(pool)
     tail = FeedTail(reader, clock)
+    box = SecretBox(parse_webhook_key(settings.berth_webhook_key.get_secret_value()))
+    web_ports = WEB_PORTS | Policy.parse(allow_ports=settings.berth_webhook_ports).allow_ports
+    web = WebGuard(HostGuard(resolver, settings.policy()), ports=web_ports, plain="private")
+    http = HttpClient(web, tls=tls, user_agent="Berth-Webhooks/1")
+    queue = DeliveryQueue(clock, per_webhook=_PER_WEBHOOK)
+    workspaces = Workspaces(store, vault, accounts, clock)
+    bulk = BulkAccounts(store, vault, seats, clock)
+    hosts: dict[WorkspaceProvider, MailHosts] = {
+        "google": MailHosts.of("google", settings.berth_google_mail_hosts),
+        "microsoft": MailHosts.of("microsoft", settings.berth_microsoft_mail_hosts),
+    }
+    through = WorkspaceAccounts(workspaces, bulk, hosts)
+    imports = ImportRepository()
+    import_settled = Waiting(pool, imports.settled, clock)
+    import_progress = Waiting(pool, imports.moved, clock, every=_IMPORT_POLL_S)
     services = Services(
         pool=pool,
         clock=clock,
@@ -119,6 +174,17 @@ def compose(
         domains=DomainRepository(),
         usage=UsageRepository(),
         settled=settled,
+        webhooks=Webhooks(box, clock),
+        webhook_repository=WebhookRepository(),
+        endpoint_vetting=EndpointVetting(web),
+        workspaces=workspaces,
+        workspace_accounts=through,
+        workspace_repository=WorkspaceRepository(),
+        imports=Imports(workspaces=workspaces, through=through, bulk=bulk, vault=vault, seats=seats, clock=clock),
+        import_repository=imports,
+        import_vetting=lambda: ServerVetting(HostGuard(HostsOfOneImport(resolver), settings.policy())),
+        import_settled=import_settled,
+        import_progress=import_progress,
         mailreach=ImapAuth(
             pool=pool,
             vetting=vetting,
@@ -130,10 +196,12 @@ def compose(
     )
     return Gateway(
         services=services,
-        projections=(Views(), History()),
+        projections=(Views(), History(), WorkspaceViews()),
         manager=ProcessManager(accounts, changes, probes, seats),
         housekeeping=Housekeeping(pool, probes, clock),
-        pollers=(settled, audits, tail),
+        pollers=(settled, audits, tail, import_settled, import_progress),
+        deliveries=Deliveries(pool, queue, Messenger(http, box, clock), reader, Schedule(), clock),
+        http=http,
     )
 
 
@@ -149,20 +217,22 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
     ):
         resolver = RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=_HOST_MEMORY_S)
         gateway = compose(settings, pool, store, clock, resolver)
-        yield Parts(
-            pool=pool,
-            bus=bus,
-            clock=clock,
-            app=make_app(gateway.services),
-            projections=[*gateway.projections, gateway.manager],
-            running=[
-                Relay(settings.database(), bus, store.appended, clock),
-                *(ActiveProjection(pool, bus, projection, parking, clock) for projection in gateway.projections),
-                Projector(pool, bus, gateway.manager, parking, clock, store=store),
-                gateway.housekeeping,
-                *gateway.pollers,
-            ],
-        )
+        async with gateway.http:
+            yield Parts(
+                pool=pool,
+                bus=bus,
+                clock=clock,
+                app=make_app(gateway.services),
+                projections=[*gateway.projections, gateway.manager],
+                running=[
+                    Relay(settings.database(), bus, store.appended, clock),
+                    *(ActiveProjection(pool, bus, projection, parking, clock) for projection in gateway.projections),
+                    Projector(pool, bus, gateway.manager, parking, clock, store=store),
+                    gateway.housekeeping,
+                    *gateway.pollers,
+                    gateway.deliveries,
+                ],
+            )
 
 
 SERVICE = Service(
@@ -170,5 +240,5 @@ SERVICE = Service(
     packages=["berth_vault", "berth_gateway"],
     settings=GatewaySettings,
     build=build,
-    rebuildable=[Views(), History()],
+    rebuildable=[Views(), History(), WorkspaceViews()],
 )

@@ -27,6 +27,8 @@ __all__ = [
     "TooManyRequests",
     "Unavailable",
     "UnsupportedMediaType",
+    "WebhookDisabled",
+    "WebhookLimitReached",
     "WrongKey",
 ]
 
@@ -157,6 +159,20 @@ class PreconditionFailed(GatewayError):
 
     status = 412
     title = "Precondition failed"
+
+
+class WebhookDisabled(GatewayError):
+    """The webhook is disabled, so nothing is sent to it. Enable it first."""
+
+    status = 409
+    title = "Webhook disabled"
+
+
+class WebhookLimitReached(GatewayError):
+    """The project has as many webhooks as it may. Remove one, or have one serve several purposes."""
+
+    status = 409
+    title = "Webhook limit reached"
 
 
 class BodyTooLarge(GatewayError):

@@ -32,14 +32,22 @@ _LOCK: Final = 7_205_101
 _POLL_S: Final = 0.1
 #: The lock is taken before a position is drawn: the rows wait for it.
 _PUBLISH: Final = """
-    WITH writing AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1))
-    INSERT INTO feed (project_id, event_id, source, type, subject, sequence, time, data)
-    SELECT e.project_id, e.event_id, e.source, e.type, e.subject, e.sequence, e.time, e.data
-      FROM writing,
-           unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::int[], $8::timestamptz[], $9::jsonb[])
-           WITH ORDINALITY AS e (project_id, event_id, source, type, subject, sequence, time, data, place)
-     ORDER BY e.place
-    ON CONFLICT (project_id, event_id) DO NOTHING
+    WITH writing AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1)),
+    told AS (
+        INSERT INTO feed (project_id, event_id, source, type, subject, sequence, time, data)
+        SELECT e.project_id, e.event_id, e.source, e.type, e.subject, e.sequence, e.time, e.data
+          FROM writing,
+               unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::int[], $8::timestamptz[], $9::jsonb[])
+               WITH ORDINALITY AS e (project_id, event_id, source, type, subject, sequence, time, data, place)
+         ORDER BY e.place
+        ON CONFLICT (project_id, event_id) DO NOTHING
+        RETURNING position, project_id, event_id, type, subject)
+    INSERT INTO webhook_delivery (webhook_id, position, event_id, type, subject, run_at, created_at)
+    SELECT w.webhook_id, told.position, told.event_id, told.type, told.subject, now(), now()
+      FROM told JOIN webhook w ON w.project_id = told.project_id AND w.enabled
+                              AND (w.types IS NULL OR told.type = ANY(w.types))
+     ORDER BY told.position
+       FOR KEY SHARE OF w  -- one that is removed just now is waited for, and left out
 """
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +67,10 @@ class FeedEvent:
 
 
 async def publish(connection: "Connection", entries: Sequence[Entry]) -> None:
-    """Add events to the feeds of projects, as the last write of the caller's transaction. A repeated event is left out."""
+    """Add events to the feeds of projects, and to the queues of their webhooks. A repeated event is left out.
+
+    It is the last write of the caller's transaction.
+    """
     columns = zip(
         *(
             (

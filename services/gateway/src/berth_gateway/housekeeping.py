@@ -8,6 +8,7 @@ import structlog
 
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_gateway.projections import Views
+from berth_gateway.webhooks.queue import forget_deliveries
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -50,7 +51,7 @@ class Housekeeping:
             await self._clock.sleep(_EVERY_S)
 
     async def tidy(self) -> None:
-        """Delete what is too old, in one transaction."""
+        """Delete what is too old: in one transaction, but for the log of webhooks, which may be long."""
         now = self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():
             await self._probes.give_up(connection, now - _UNANSWERED)
@@ -58,6 +59,7 @@ class Housekeeping:
             await connection.execute("DELETE FROM attempt WHERE started_at < $1", now - _ATTEMPTS)
             await connection.execute("DELETE FROM probe WHERE settled_at < $1", now - _RESULTS)
             await self._forget_results(connection)
+        await forget_deliveries(self._pool, now)
 
     async def _forget_results(self, connection: "Connection") -> None:
         active = await connection.fetchval(

@@ -6,6 +6,8 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from berth_events.runtime.settings import ServiceSettings
 from berth_gateway.tenants.rates import RATE
+from berth_gateway.webhooks.secrets import parse_webhook_key
+from berth_net import Policy
 from berth_net.settings import HostSettings
 from berth_vault import parse_public_key
 
@@ -19,6 +21,16 @@ def _public_key(text: str) -> str:
     return text
 
 
+def _webhook_key(key: SecretStr) -> SecretStr:
+    parse_webhook_key(key.get_secret_value())
+    return key
+
+
+def _ports(text: str) -> str:
+    Policy.parse(allow_ports=text)
+    return text
+
+
 class GatewaySettings(ServiceSettings, HostSettings):
     """What the gateway needs besides what every service has. Each is checked here, before anything starts."""
 
@@ -27,6 +39,12 @@ class GatewaySettings(ServiceSettings, HostSettings):
     )
     berth_vault_public_key: Annotated[str, AfterValidator(_public_key)] = Field(
         description="ID:BASE64; credentials are sealed to it"
+    )
+    berth_webhook_key: Annotated[SecretStr, AfterValidator(_webhook_key)] = Field(
+        description="32 bytes in base64; the secrets of webhooks are encrypted with it"
+    )
+    berth_webhook_ports: Annotated[str, AfterValidator(_ports)] = Field(
+        default="", description="ports besides 80 and 443 that webhooks may be sent to"
     )
     berth_rate_limit: RateLimit = Field(
         default="6000/minute",

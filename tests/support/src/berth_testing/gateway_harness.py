@@ -1,6 +1,7 @@
 """The gateway's application on a real Postgres with its rights of production, and the other services as it sees them."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ class GatewayHarness:
     owner: Pool
     pool: Pool
     clock: ShiftedClock
+    settings: GatewaySettings
     gateway: Gateway
     app: FastAPI
     http: httpx.AsyncClient
@@ -275,6 +277,7 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
             "database_url": dsn,
             "berth_operator_key": OPERATOR_KEY,
             "berth_vault_public_key": _KEYS.public_text,
+            "berth_webhook_key": base64.b64encode(bytes(range(32))).decode(),
             "berth_allow_ports": "20993,20587,20465",
         }
     )
@@ -289,6 +292,7 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
             owner=owner,
             pool=pool,
             clock=clock,
+            settings=settings,
             gateway=gateway,
             app=make_app(gateway.services),
             http=httpx.AsyncClient(),

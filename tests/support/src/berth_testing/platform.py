@@ -1,5 +1,6 @@
 """The four real services as processes of their own, against given servers: what a platform team would talk to."""
 
+import base64
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -62,6 +63,7 @@ class Platform:
             internal_token=secrets.token_urlsafe(32),
             vault_public_key=keys.public_text,
             vault_private_keys=keys.private_text,
+            webhook_key=base64.b64encode(secrets.token_bytes(32)).decode(),
         )
         self._surroundings, self._children = surroundings, children
         self._specs = {spec.name: spec for spec in SERVICES}

@@ -22,6 +22,8 @@ from berth_gateway.api import (
     problems,
     tags,
     usage,
+    webhook_examples,
+    webhooks,
 )
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
@@ -31,7 +33,7 @@ from berth_gateway.errors import GatewayError
 __all__ = ["make_app"]
 
 _CANONICAL: Final = (
-    organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events,
+    organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events, webhooks,
 )  # fmt: skip
 _DIALECTS: Final[tuple[Dialect, ...]] = (mailreach,)
 _MAX_BODY_BYTES: Final = 1_000_000
@@ -54,7 +56,8 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app, _render)
-    sources = (examples.EXAMPLES, change_examples.EXAMPLES, *(dialect.EXAMPLES for dialect in _DIALECTS))
+    canonical = (examples.EXAMPLES, change_examples.EXAMPLES, webhook_examples.EXAMPLES)
+    sources = (*canonical, *(dialect.EXAMPLES for dialect in _DIALECTS))
     openapi.install(app, {name: example for source in sources for name, example in source.items()})
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, render=_render)

@@ -12,10 +12,12 @@ from berth_gateway.errors import InvalidCursor, NotFound
 
 __all__ = [
     "AccountId",
+    "DeliveryId",
     "KeyId",
     "OrganizationId",
     "ProbeId",
     "ProjectId",
+    "WebhookId",
     "decode_cursor",
     "decode_name",
     "decode_place",
@@ -52,6 +54,14 @@ async def _key(key_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})
     return _uuid(key_id)
 
 
+async def _webhook(webhook_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return _uuid(webhook_id)
+
+
+async def _delivery(delivery_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return _uuid(delivery_id)
+
+
 async def _probe(probe_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
     return _uuid(probe_id)
 
@@ -61,6 +71,8 @@ ProbeId = Annotated[UUID, Depends(_probe)]
 OrganizationId = Annotated[UUID, Depends(_organization)]
 ProjectId = Annotated[UUID, Depends(_project)]
 KeyId = Annotated[UUID, Depends(_key)]
+WebhookId = Annotated[UUID, Depends(_webhook)]
+DeliveryId = Annotated[UUID, Depends(_delivery)]
 
 
 def encode_cursor(kind: str, position: int) -> str:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from berth_gateway.tenants.secrets import OperatorKey
     from berth_gateway.usage.repository import UsageRepository
     from berth_gateway.waiting import Waiting
+    from berth_gateway.webhooks.commands import Webhooks
+    from berth_gateway.webhooks.repository import WebhookRepository
+    from berth_gateway.webhooks.translation import EndpointVetting
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
 
@@ -72,6 +75,9 @@ class Services:
     usage: "UsageRepository"
     settled: "Waiting[UUID, Verification]"
     mailreach: "ImapAuth"
+    webhooks: "Webhooks"
+    webhook_repository: "WebhookRepository"
+    endpoint_vetting: "EndpointVetting"
     timing: StreamTiming = StreamTiming()
 
 

@@ -26,6 +26,8 @@ _SERVER_SETTINGS: Final = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    # compiling a query takes longer than any of ours runs
+    "jit": "off",
 }
 
 #: The database is away or busy for now: wait and try again, never skip.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -145,6 +146,8 @@ async def serve(service: Service, settings: "ServiceSettings") -> None:
             await require_migrated(connection, service.packages)
         await _create_topics(parts.bus)
         stopping = _Stopping()
+        gc.collect()
+        gc.freeze()  # modules and routes live as long as the process: no full collection, 100 ms, has to walk them
         problems = [lambda part=part: part.problem for part in (*parts.running, *parts.workers)]
         parts.app.include_router(health_router(parts.pool, [stopping, *problems]))
         server = _Server(

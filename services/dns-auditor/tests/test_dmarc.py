@@ -65,7 +65,16 @@ async def test_organization_and_policy(
 async def test_an_own_record_passes(dns: Dns) -> None:
     outcome = await check_dmarc(dns(MAIL | {"_dmarc.example.com TXT": ["unrelated", REJECT]}), "example.com")
 
-    assert outcome.check == DmarcCheck(state="pass", value=REJECT, policy="reject", location="example.com")
+    assert outcome.check == DmarcCheck(
+        state="pass",
+        value=REJECT,
+        policy="reject",
+        subdomain_policy="reject",
+        missing_policy="reject",
+        location="example.com",
+        organizational_domain="example.com",
+        registrable_domain="example.com",
+    )
     assert outcome.findings == ()
 
 
@@ -76,6 +85,7 @@ async def test_the_policy_of_a_parent(dns: Dns) -> None:
     missing = await check_dmarc(dns(zone), "x.example.com")
 
     assert (existing.check.policy, existing.check.location) == ("quarantine", "example.com")
+    assert (existing.check.subdomain_policy, existing.check.missing_policy) == ("quarantine", "none")
     assert missing.check.policy == "none"
     assert codes(existing) == {"DMARC_INHERITED", "DMARC_SP_WEAKER", "DMARC_NP_WEAKER"}
 
@@ -153,6 +163,38 @@ async def test_a_receiver_that_takes_no_mail(dns: Dns, mail: dict[str, list[str]
     }
 
     assert codes(await check_dmarc(dns(zone | mail), "example.com")) == {"DMARC_RUA_NO_MX"}
+
+
+@pytest.mark.parametrize(
+    ("records", "listed", "publish"),
+    [
+        # only the subdomain has a record: for the tree walk it is an organization of its own
+        (
+            {"b.example.com": "p=reject"},
+            "example.com",
+            [("_dmarc.example.com", "v=DMARC1; p=reject; psd=n", ())],
+        ),
+        # the record of a public suffix does not say what it is
+        (
+            {"com": "p=none", "example.com": "p=reject"},
+            "example.com",
+            [("_dmarc.example.com", "v=DMARC1; p=reject; psd=n", ("v=DMARC1; p=reject",))],
+        ),
+        # somebody meant it
+        ({"b.example.com": "p=reject; psd=n", "example.com": "p=reject"}, "example.com", []),
+    ],
+)
+async def test_receivers_that_disagree_about_the_organization(
+    dns: Dns, records: dict[str, str], listed: str, publish: list[tuple[str, str, tuple[str, ...]]]
+) -> None:
+    zone = MAIL | {f"_dmarc.{name} TXT": [f"v=DMARC1; {tags}"] for name, tags in records.items()}
+
+    outcome = await check_dmarc(dns(zone), "b.example.com")
+
+    found = next(found for found in outcome.findings if found.code == "DMARC_ORGDOMAIN_DIFFERS")
+    assert found.subject == "b.example.com"
+    assert outcome.check.registrable_domain == listed != outcome.check.organizational_domain
+    assert [(record.name, record.value, record.replaces) for record in found.publish] == publish
 
 
 @pytest.mark.parametrize("failing", ["_dmarc.b.example.com TXT", "_dmarc.example.com TXT"])

@@ -24,7 +24,12 @@ def test_other_texts(text: str) -> None:
     [
         (f"p=reject; {RUA}", "reject", True, []),
         (f"P=Reject; {RUA}", "reject", True, []),
-        (f"{RUA}; p=quarantine; sp=none; np=reject; t=n; psd=u; adkim=s; aspf=r", "quarantine", True, []),
+        (
+            f"{RUA}; p=quarantine; sp=none; np=reject; t=n; psd=u; adkim=s; aspf=r",
+            "quarantine",
+            True,
+            ["DMARC_P_NOT_SECOND"],
+        ),
         (RUA, None, True, ["DMARC_P_MISSING"]),
         ("adkim=r", None, False, ["DMARC_P_MISSING", "DMARC_NO_RUA"]),
         (f"p=rejekt; {RUA}", "none", True, ["DMARC_P_INVALID"]),

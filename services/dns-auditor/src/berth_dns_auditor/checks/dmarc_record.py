@@ -47,6 +47,7 @@ class DmarcRecord:
         processed: Whether receivers apply the record at all (§4.10.1).
         psd: Whether the domain says of itself that it is a public suffix.
         testing: Whether every policy counts one level lower.
+        aspf: Whether SPF must be aligned strictly (`s`), with the very domain, or relaxed (`r`); likewise `adkim`.
         rua: Where aggregate reports go.
         faults: Everything that is wrong with the record by itself.
     """
@@ -58,8 +59,16 @@ class DmarcRecord:
     processed: bool
     psd: Literal["y", "n", "u"]
     testing: bool
+    aspf: Literal["r", "s"]
+    adkim: Literal["r", "s"]
     rua: tuple[ReportAddress, ...]
     faults: tuple[Fault, ...]
+
+    def applied(self, policy: Policy) -> Policy | None:
+        """What receivers make of a policy that is asked for: after test mode, and None when they ignore the record."""
+        if not self.processed:
+            return None
+        return lowered(policy) if self.testing else policy
 
     def asked(self, *, inherited: bool, exists: bool) -> Policy:
         """The policy that is asked for a domain, before test mode (§4.10.1).
@@ -109,6 +118,8 @@ def parse_dmarc(text: str) -> DmarcRecord:
         processed=not tags.duplicates and (("p" in policies and not invalid) or reportable),
         psd="y" if psd == "y" else "n" if psd == "n" else "u",
         testing=(tags.get("t") or "").lower() == "y",
+        aspf="s" if (tags.get("aspf") or "").lower() == "s" else "r",
+        adkim="s" if (tags.get("adkim") or "").lower() == "s" else "r",
         rua=rua,
         faults=tuple(_faults(tags, policies, invalid, rua)),
     )
@@ -136,6 +147,8 @@ def _faults(
         yield Fault("DMARC_P_INVALID", f"{name}={policies[name]}")
     if "p" not in policies:
         yield Fault("DMARC_P_MISSING", "p")
+    elif len(tags.tags) > 1 and tags.tags[1].name != "p":
+        yield Fault("DMARC_P_NOT_SECOND", f"{tags.tags[1].name} stands before p")
     yield from _value_faults(tags)
     if not rua:
         yield Fault("DMARC_NO_RUA", "rua")

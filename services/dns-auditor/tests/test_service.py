@@ -8,15 +8,20 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from berth_dns_auditor import repository
 from berth_dns_auditor.audit import Auditor
 from berth_dns_auditor.bootstrap import SERVICE
+from berth_dns_auditor.checks.known import Known, Sender
 from berth_dns_auditor.intake import Intake
 from berth_dns_auditor.resolver import Resolver
-from berth_dns_auditor.worker import AuditHandler
+from berth_dns_auditor.worker import Audited, AuditHandler
 from berth_events.contracts import (
+    AccountCheckedUp,
+    AccountDomainAuditRequested,
     AccountRemoved,
     AccountRequested,
     AccountVerificationRequested,
+    Checkup,
     CredentialRef,
     DomainAudited,
     DomainHealthChanged,
@@ -85,8 +90,34 @@ class Service:
             )
         )
 
-    async def _take(self, event: Event) -> None:
-        envelope = Envelope(event_id=uuid4(), source="/berth/gateway", sequence=1, time=self.clock.now(), data=event)
+    async def ask(self, account: UUID, *, correlation_id: UUID | None = None) -> None:
+        """Somebody asks for an audit now."""
+        event = AccountDomainAuditRequested(
+            account_id=account, organization_id=uuid4(), project_id=uuid4(), domain="example.com"
+        )
+        await self._take(event, correlation_id)
+
+    async def check_up(self, account: UUID, **shown: str | None) -> None:
+        await self._take(
+            AccountCheckedUp(
+                account_id=account,
+                organization_id=uuid4(),
+                project_id=uuid4(),
+                address="user@example.com",
+                checkup_id=uuid4(),
+                checkup=Checkup(started_at=self.clock.now(), outcome="delivered", **shown),
+            )
+        )
+
+    async def _take(self, event: Event, correlation_id: UUID | None = None) -> None:
+        envelope = Envelope(
+            event_id=uuid4(),
+            source="/berth/gateway",
+            sequence=1,
+            time=self.clock.now(),
+            data=event,
+            correlation_id=correlation_id,
+        )
         async with self.pool.acquire() as connection, connection.transaction():
             await self.intake.apply(connection, [envelope])
 
@@ -102,18 +133,26 @@ class Service:
         return len(jobs)
 
     async def run(self, job: Job) -> None:
-        auditor = Auditor(self._dns(self.zone), probe=lambda: "probe")
-        handler = AuditHandler(
-            auditor, self.store, self.queue, self.clock, random.Random(7), forget=self.forgotten.append
-        )
-        result = await handler.perform(job)
+        await self.record(job, await self._handler().perform(job))
+
+    async def record(self, job: Job, result: Audited) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
             await self.queue.finish(connection, job)
-            await handler.record(connection, job, result)
+            await self._handler().record(connection, job, result)
+
+    def _handler(self) -> AuditHandler:
+        self.resolver = self._dns(self.zone)
+        auditor = Auditor(self.resolver, probe=lambda: "probe")
+        return AuditHandler(
+            self.pool, auditor, self.store, self.queue, self.clock, random.Random(7), forget=self.forgotten.append
+        )
+
+    async def envelopes(self, domain: str = "example.com") -> list[Envelope]:
+        async with self.pool.acquire() as connection:
+            return await self.store.read(connection, domain_id(domain))
 
     async def events(self, domain: str = "example.com") -> list[Event]:
-        async with self.pool.acquire() as connection:
-            return [envelope.data for envelope in await self.store.read(connection, domain_id(domain))]
+        return [envelope.data for envelope in await self.envelopes(domain)]
 
     async def next_run(self) -> timedelta | None:
         """How long until the domain is audited next."""
@@ -323,3 +362,110 @@ async def test_a_hostile_zone_is_stored(service: Service) -> None:
     assert await service.work() == 1
     [event] = await service.events()
     assert len(event.model_dump_json()) < 600_000
+
+
+async def test_who_asks_gets_an_audit_of_what_is_published_now(service: Service) -> None:
+    account = await service.request()
+    await service.work()
+
+    await service.ask(account)
+
+    assert await service.work() == 1, "although it was audited just now"
+    assert service.forgotten == ["example.com"]
+    assert len(await service.events()) == 2
+    assert await service.next_run() > timedelta(hours=21)  # type: ignore[operator]
+
+
+async def test_many_who_ask_wait_for_one_audit(service: Service) -> None:
+    for account in [await service.request() for _ in range(3)]:
+        await service.ask(account)
+
+    assert await service.work() == 1
+    assert await service.work() == 0
+
+
+async def test_who_asks_while_an_audit_runs_gets_another(service: Service) -> None:
+    account = await service.request()
+    [job] = await service.claim()
+    result = await service._handler().perform(job)
+    await service.ask(account)
+
+    await service.record(job, result)
+
+    assert await service.work() == 1
+    assert await service.work() == 0
+    assert await service.next_run() > timedelta(hours=21)  # type: ignore[operator]
+
+
+async def test_the_audit_belongs_to_the_request_and_the_next_does_not(service: Service) -> None:
+    account = await service.request()
+    await service.work()
+    correlation_id = uuid4()
+    await service.ask(account, correlation_id=correlation_id)
+    await service.work()
+    service.advance(days=2)
+    await service.work()
+
+    first, asked, later = await service.envelopes()
+
+    assert asked.correlation_id == correlation_id
+    assert (first.correlation_id, later.correlation_id) == (None, None)
+    assert later.causation_id == asked.event_id
+
+
+async def test_a_message_shows_a_selector_and_the_audit_finds_its_key(service: Service) -> None:
+    service.zone |= {
+        "_domainkey.example.com A": ["8.8.4.4"],
+        "x1._domainkey.example.com TXT": [f"v=DKIM1; k=ed25519; p={'A' * 43}="],
+    }
+    account, other = await service.request(), await service.request()
+    await service.work()
+
+    await service.check_up(account, dkim_domain="Example.com", dkim_selector="x1", sending_ip="8.8.4.4")
+
+    assert await service.work() == 1, "although it was audited just now"
+    before, now, *_ = await service.events()
+    assert isinstance(before, DomainAudited)
+    assert isinstance(now, DomainAudited)
+    assert (before.record.dkim.state, now.record.dkim.state) == ("unknown", "pass")
+    assert now.record.dkim.selector == "x1"
+
+    await service.check_up(other, dkim_domain="example.com", dkim_selector="x1", sending_ip="8.8.4.4")
+    assert await service.work() == 0, "nothing new in a domain that was audited just now"
+
+
+async def test_what_messages_show_is_kept_for_as_long_as_their_accounts(service: Service) -> None:
+    accounts = [await service.request() for _ in range(3)]
+    shown = [
+        {"dkim_domain": "example.com", "dkim_selector": "old", "sending_ip": "8.8.4.4"},
+        {"dkim_domain": "provider.example", "dkim_selector": "theirs", "sending_ip": "8.8.4.4"},
+        {"dkim_domain": "example.com", "dkim_selector": "new", "sending_ip": "not an address"},
+    ]
+    for account, what in zip(accounts, shown, strict=True):
+        await service.check_up(account, **what)
+        service.advance(minutes=1)
+
+    async def known() -> Known:
+        async with service.pool.acquire() as connection:
+            return await repository.known_of(connection, EXAMPLE, "example.com")
+
+    everything = await known()
+    assert everything.selectors == ("new", "old")
+    assert everything.proven == frozenset()
+    assert everything.senders == (Sender("8.8.4.4", signed_by=("provider.example", "example.com")),)
+
+    await service.check_up(accounts[0], dkim_domain="example.com", dkim_selector="newest")
+    await service.remove(accounts[1])
+    assert await known() == Known(selectors=("newest", "new"))
+
+
+async def test_a_checkup_of_an_account_that_is_gone_changes_nothing(service: Service) -> None:
+    account = await service.request()
+    await service.work()
+    await service.remove(account)
+
+    await service.check_up(account, dkim_domain="example.com", dkim_selector="x1")
+
+    assert await service.work() == 0
+    async with service.pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM domain_mail") == 0

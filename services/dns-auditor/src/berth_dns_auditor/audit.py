@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from berth_dns_auditor.checks.basics import check_basics
 from berth_dns_auditor.checks.dkim import check_dkim
 from berth_dns_auditor.checks.dmarc import check_dmarc
+from berth_dns_auditor.checks.known import NOTHING_KNOWN, Known
 from berth_dns_auditor.checks.mx import check_mx
 from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.checks.spf import check_spf
@@ -48,8 +49,13 @@ class Auditor:
         self._probe = probe
         self._deadline = deadline
 
-    async def audit(self, domain: str) -> Audit:
-        """Audit one domain, given as A-labels. Errors of the DNS are part of the result, not raised."""
+    async def audit(self, domain: str, known: Known = NOTHING_KNOWN) -> Audit:
+        """Audit one domain. Errors of the DNS are part of the result, not raised.
+
+        Args:
+            domain: as A-labels.
+            known: what messages showed of it.
+        """
         domain = domain.lower().removesuffix(".")
         resolver = self._resolver
         basics, mx, spf, dkim, dmarc = await asyncio.gather(
@@ -57,7 +63,7 @@ class Auditor:
             self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
             self._within(check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))),
             self._within(
-                check_dkim(resolver, domain, self._probe()),
+                check_dkim(resolver, domain, self._probe(), known),
                 Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
             ),
             self._within(

@@ -70,7 +70,7 @@ async def build(settings: AuditorSettings) -> AsyncIterator[Parts]:
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-dns-auditor", max_size=settings.pool_size) as pool,
     ):
-        handler = AuditHandler(make_auditor(dns), store, queue, clock, rng, forget=dns.forget)
+        handler = AuditHandler(pool, make_auditor(dns), store, queue, clock, rng, forget=dns.forget)
         keep_loaded()
         yield Parts(
             pool=pool,

@@ -3,15 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from berth_events.contracts import DomainRecord, domain_id
+from berth_dns_auditor.checks.known import Known, Sender
+from berth_events.contracts import Checkup, DomainRecord, domain_id
 
 if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
 
-__all__ = ["LastAudit", "add_account", "is_needed", "last_audit", "remove_account", "save_audit", "settled"]
+__all__ = [
+    "LastAudit",
+    "add_account",
+    "domain_of",
+    "is_asked_for",
+    "is_needed",
+    "known_of",
+    "last_audit",
+    "remove_account",
+    "save_audit",
+    "save_mail",
+    "settled",
+]
+
+#: Of what messages showed of a domain the last so many count.
+_MAILS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +48,98 @@ class LastAudit:
     incomplete: int
 
 
-async def add_account(connection: "Connection", account_id: UUID, domain: UUID) -> None:
+async def add_account(connection: "Connection", account_id: UUID, domain: str) -> None:
     """An account needs the domain."""
     await connection.execute(
-        """INSERT INTO domain_account (account_id, domain_id) VALUES ($1, $2)
-           ON CONFLICT (account_id) DO UPDATE SET domain_id = excluded.domain_id""",
+        """INSERT INTO domain_account (account_id, domain_id, domain) VALUES ($1, $2, $3)
+           ON CONFLICT (account_id) DO UPDATE SET domain_id = excluded.domain_id, domain = excluded.domain""",
         account_id,
+        domain_id(domain),
         domain,
     )
 
 
 async def remove_account(connection: "Connection", account_id: UUID) -> None:
-    """An account is gone."""
+    """An account is gone, and what its messages showed."""
     await connection.execute("DELETE FROM domain_account WHERE account_id = $1", account_id)
+    await connection.execute("DELETE FROM domain_mail WHERE account_id = $1", account_id)
+
+
+async def domain_of(connection: "Connection", account_id: UUID) -> str | None:
+    """The domain that an account needs, or None."""
+    domain: str | None = await connection.fetchval(
+        """SELECT coalesce(account.domain, audited.domain)
+             FROM domain_account account LEFT JOIN domain audited USING (domain_id) WHERE account_id = $1""",
+        account_id,
+    )
+    return domain
+
+
+async def save_mail(connection: "Connection", account_id: UUID, domain: UUID, checkup: Checkup) -> bool:
+    """Keep what a message of an account showed; whether no message of the domain had shown that before."""
+    signer = checkup.dkim_domain and checkup.dkim_domain.lower()
+    shown = (signer, checkup.dkim_selector, _address(checkup.sending_ip))
+    if not any(shown):
+        return False
+    known: bool = await connection.fetchval(
+        """SELECT EXISTS (SELECT FROM domain_mail
+                           WHERE domain_id = $1 AND dkim_domain IS NOT DISTINCT FROM $2
+                             AND dkim_selector IS NOT DISTINCT FROM $3 AND sending_ip IS NOT DISTINCT FROM $4)""",
+        domain,
+        *shown,
+    )
+    await connection.execute(
+        """INSERT INTO domain_mail (account_id, domain_id, seen_at, dkim_domain, dkim_selector, sending_ip)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (account_id) DO UPDATE
+              SET domain_id = excluded.domain_id, seen_at = excluded.seen_at, dkim_domain = excluded.dkim_domain,
+                  dkim_selector = excluded.dkim_selector, sending_ip = excluded.sending_ip""",
+        account_id,
+        domain,
+        checkup.started_at,
+        *shown,
+    )
+    return not known
+
+
+def _address(text: str | None) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text) if text else None
+    except ValueError:  # the mailbox told it in a way of its own
+        return None
+
+
+async def known_of(connection: "Connection", domain_key: UUID, domain: str) -> Known:
+    """What the last messages of the domain's accounts showed.
+
+    A selector is only a hint, and never proven: whoever reads a mailbox of the domain on a server of his own could say
+    anything of it, and the audit is everybody's.
+    """
+    rows = await connection.fetch(
+        """SELECT dkim_domain AS signer, dkim_selector AS selector, host(sending_ip) AS address, max(seen_at)
+             FROM domain_mail WHERE domain_id = $1
+            GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $2""",
+        domain_key,
+        _MAILS_MAX,
+    )
+    selectors = [row["selector"] for row in rows if row["selector"] and row["signer"] == domain]
+    signers: dict[str, list[str]] = {}
+    for row in rows:
+        if row["address"]:
+            signers.setdefault(row["address"], []).extend(filter(None, [row["signer"]]))
+    return Known(
+        selectors=tuple(dict.fromkeys(selectors)),
+        senders=tuple(Sender(address, signed_by=tuple(dict.fromkeys(names))) for address, names in signers.items()),
+    )
+
+
+async def is_asked_for(connection: "Connection", domain: UUID) -> bool:
+    """Whether somebody waits for another audit of the domain."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM work WHERE key = $1 AND state = 'ready' AND payload ? 'asked_for')", domain
+        )
+    )
 
 
 async def is_needed(connection: "Connection", domain: UUID) -> bool:

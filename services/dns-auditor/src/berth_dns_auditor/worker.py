@@ -10,14 +10,14 @@ from berth_dns_auditor import repository
 from berth_dns_auditor.audit import Audit, Auditor
 from berth_dns_auditor.history import changes, known, settle
 from berth_dns_auditor.repository import LastAudit
-from berth_dns_auditor.requests import INTERVAL, audit_of
+from berth_dns_auditor.requests import INTERVAL, AuditRequest, next_audit
 from berth_events.contracts import DomainAudited, DomainHealthChanged, Event, domain_id
 from berth_events.runtime.store import Context, EventStore
 from berth_events.runtime.work import Job, WorkQueue
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
-    from berth_events.runtime.database import Connection
+    from berth_events.runtime.database import Connection, Pool
 
 __all__ = ["AuditHandler", "Audited"]
 
@@ -42,6 +42,7 @@ class AuditHandler:
     """Performs audits and records them.
 
     Args:
+        pool: Where it is read what messages showed of a domain.
         auditor: Asks the DNS.
         store: Where the events go.
         queue: Where the next audit waits.
@@ -52,6 +53,7 @@ class AuditHandler:
 
     def __init__(
         self,
+        pool: "Pool",
         auditor: Auditor,
         store: EventStore,
         queue: WorkQueue,
@@ -61,14 +63,20 @@ class AuditHandler:
         forget: Callable[[str], None],
     ) -> None:
         self._auditor, self._store, self._queue, self._clock, self._rng = auditor, store, queue, clock, rng
-        self._forget = forget
+        self._pool, self._forget = pool, forget
 
     async def perform(self, job: Job) -> Audited:
         """Audit the domain; bounded by the auditor's deadline."""
         began = self._clock.monotonic()
-        domain = job.payload["domain"]
-        audit = await self._auditor.audit(domain)
-        return Audited(domain=domain, audit=audit, at=self._clock.now(), duration=self._clock.monotonic() - began)
+        request = AuditRequest.of(job)
+        if request.asked_for:
+            self._forget(request.domain)
+        async with self._pool.acquire() as connection:
+            known = await repository.known_of(connection, job.key, request.domain)
+        audit = await self._auditor.audit(request.domain, known)
+        return Audited(
+            domain=request.domain, audit=audit, at=self._clock.now(), duration=self._clock.monotonic() - began
+        )
 
     async def record(self, connection: "Connection", job: Job, result: Audited) -> None:
         """Say what was found, and what changed since the last audit; schedule the next while an account needs it."""
@@ -83,13 +91,19 @@ class AuditHandler:
             incomplete=incomplete,
         )
         version = await self._store.version(connection, job.key)
-        context = Context(causation_id=job.causation_id, traceparent=job.traceparent)
+        context = Context(
+            correlation_id=AuditRequest.of(job).correlation_id,
+            causation_id=job.causation_id,
+            traceparent=job.traceparent,
+        )
         envelopes = await self._store.append(connection, job.key, version, _events(result, last, previous), context)
         await repository.save_audit(connection, last)
+        if await repository.is_asked_for(connection, job.key):
+            return  # since this audit began: it is seen to at once, and the next follows from that
         if await repository.is_needed(connection, job.key):
             run_at = result.at + self._pause(incomplete)
             # In place of whatever waits: it was to be audited, and it has been.
-            await self._queue.request(connection, [audit_of(result.domain, envelopes[0].event_id, run_at=run_at)])
+            await self._queue.request(connection, [next_audit(result.domain, envelopes[0].event_id, run_at=run_at)])
 
     def _pause(self, incomplete: int) -> timedelta:
         # The exponent is bounded only to keep the product small: the interval is reached long before.

@@ -1,7 +1,7 @@
 """The session's mail servers: Dovecot and Postfix with TLS on loopback."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +60,18 @@ class MailBed:
 
 
 @contextmanager
-def mail_servers() -> Iterator[MailBed]:
-    """Start both; everything is gone afterwards."""
+def mail_servers(oauth: Mapping[str, object] | None = None) -> Iterator[MailBed]:
+    """Start both; everything is gone afterwards.
+
+    Args:
+        oauth: see dovecot.py.
+    """
     with working_directory("berth-mail-") as directory:
         tls = directory / "tls"
         ca_file = issue_certificates(tls)
         names = [*dovecot.PORTS, *postfix.PORTS]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
-        imap = dovecot.dovecot(directory / "dovecot", tls, ports)
+        imap = dovecot.dovecot(directory / "dovecot", tls, ports, oauth)
         smtp = postfix.postfix(directory / "postfix", tls, directory / "dovecot" / dovecot.SASL_SOCKET, ports)
         try:
             imap.start([ports[name] for name in dovecot.PORTS])

@@ -7,6 +7,7 @@ pytest_plugins = [
     "berth_testing.postgres",
     "berth_testing.kafka",
     "berth_testing.mail_bed",
+    "berth_testing.oauth_bed",
     "berth_testing.nsd",
     "berth_testing.marks",
 ]

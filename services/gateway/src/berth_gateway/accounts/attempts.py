@@ -60,11 +60,11 @@ class Attempts:
     async def refused(self, connection: "Connection", project_id: UUID, fingerprint: bytes) -> UUID | None:
         """The subject that failed with the same credentials just now, in a dry run or not."""
         found: UUID | None = await connection.fetchval(
-            """SELECT subject FROM attempt t JOIN verification v
-                       ON v.account_id = t.subject
-                      AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = t.credential_id AND EXISTS (
-                               SELECT FROM account a WHERE a.account_id = t.account_id AND a.credential_id = t.credential_id))
-                WHERE project_id = $1 AND fingerprint = $2 AND v.status = 'failed' AND v.verified_at > $3
+            """SELECT t.subject FROM attempt t
+                 JOIN verification v ON v.account_id = t.subject
+                 LEFT JOIN account a ON a.account_id = t.account_id AND a.credential_id = t.credential_id
+                WHERE t.project_id = $1 AND t.fingerprint = $2 AND v.status = 'failed' AND v.verified_at > $3
+                  AND (t.subject IS DISTINCT FROM t.account_id OR v.credential_id = a.credential_id)
                 ORDER BY v.verified_at DESC LIMIT 1""",
             project_id,
             fingerprint,

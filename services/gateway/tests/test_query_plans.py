@@ -1,0 +1,114 @@
+"""No query of the API reads a table from end to end: each has an index that serves it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from berth_events.contracts import AccountRequested
+from berth_testing.gateway_harness import GatewayHarness, Project, account_body
+from berth_testing.gateway_results import audited, verified
+
+
+def scans(plan: dict[str, Any]) -> Iterator[str]:
+    """The tables that a plan reads from end to end."""
+    if plan["Node Type"] == "Seq Scan":
+        yield plan["Relation Name"]
+    for inner in plan.get("Plans", ()):
+        yield from scans(inner)
+
+
+@pytest.fixture
+async def queries(harness: GatewayHarness) -> set[str]:
+    """Every query of the gateway from now on."""
+    seen: set[str] = set()
+    connections = [await harness.pool.acquire() for _ in range(harness.pool.get_max_size())]
+    for connection in connections:
+        connection.add_query_logger(lambda record: seen.add(record.query))
+        await harness.pool.release(connection)
+    return seen
+
+
+async def generic_plan(connection: Any, query: str) -> dict[str, Any]:
+    """The plan that serves whatever the arguments are."""
+    await connection.execute(f"PREPARE asked AS {query}")
+    count = max((int(number) for number in re.findall(r"\$(\d+)", query)), default=0)
+    arguments = f"({', '.join(['NULL'] * count)})" if count else ""
+    [plan] = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked{arguments}"))
+    await connection.execute("DEALLOCATE asked")
+    found: dict[str, Any] = plan["Plan"]
+    return found
+
+
+async def fill(harness: GatewayHarness, project: Project) -> list[str]:
+    await harness.subscribe(project.organization_id, monitoring=100)
+    places = []
+    for number in range(30):
+        body = account_body(f"user{number}@d{number % 5}.test", tags=["sales"] if number % 3 else [])
+        answer = await project.http.post("/v1/accounts", json=body)
+        assert answer.status_code == 202, answer.text
+        places.append(f"/v1/accounts/{answer.json()['id']}")
+    requested = [event for event in await harness.published() if isinstance(event, AccountRequested)]
+    await harness.deliver(*(verified(event, works=bool(number % 4)) for number, event in enumerate(requested)))
+    await harness.deliver(*(audited(f"d{number}.test") for number in range(5)), source="/berth/dns-auditor")
+    return places
+
+
+async def walk(project: Project, places: list[str]) -> None:
+    """The canonical API, each call once or more."""
+    alice, bob = places[1], places[2]
+    ids = [place.rpartition("/")[2] for place in (alice, bob)]
+    filters = {
+        "status": "failed", "provider": "custom", "domain": "d1.test", "seat_kind": "monitoring", "suspended": "false",
+        "workspace_id": ids[0], "import_id": ids[0], "tag": "sales", "search": "user1",
+    }  # fmt: skip
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "/v1/accounts?limit=5", None),
+        *(("GET", f"/v1/accounts?{name}={value}", None) for name, value in filters.items()),
+        ("GET", alice, None),
+        ("GET", f"{alice}/verification", None),
+        ("GET", f"{alice}/stats", None),
+        ("PUT", f"{alice}/aliases", {"aliases": [{"email": "sales@d1.test"}]}),
+        ("GET", f"{alice}/aliases", None),
+        ("PATCH", alice, {"tags": ["a", "b"], "settings": {"daily_limit": 3, "alias": "sales@d1.test"}}),
+        ("POST", f"{alice}/reconnect", None),
+        ("POST", f"{alice}/checkup", None),
+        ("POST", f"{alice}/suspend", None),
+        ("POST", f"{alice}/resume", None),
+        ("PUT", f"{alice}/credentials", {"password": "x"}),
+        ("PUT", f"{alice}/credentials", {"password": "y", "apply": "now"}),
+        ("POST", "/v1/probes", account_body()),
+        ("GET", f"/v1/probes/{ids[0]}", None),
+        ("POST", "/v1/accounts/batch", {"action": "untag", "account_ids": ids, "tags": ["a"]}),
+        ("GET", "/v1/tags", None),
+        ("POST", "/v1/tags", {"name": "new"}),
+        ("PATCH", "/v1/tags/1", {"color": "#000000"}),
+        ("DELETE", "/v1/tags/1", None),
+        ("GET", "/v1/domains", None),
+        ("GET", "/v1/domains?finding=DMARC_MISSING", None),
+        ("GET", "/v1/domains/d1.test", None),
+        ("POST", "/v1/domains/d1.test/audit", None),
+        ("GET", "/v1/usage", None),
+        ("GET", "/v1/usage?as_of=2026-01-01", None),
+        ("GET", "/v1/events?types=AccountRequested", None),
+        ("DELETE", bob, None),
+    ]
+    for method, path, body in calls:
+        answer = await project.http.request(method, path, json=body, headers={"Idempotency-Key": f"{method}{path}"})
+        assert answer.status_code < 400, (method, path, answer.text)
+
+
+async def test_every_query_has_an_index(harness: GatewayHarness, project: Project, queries: set[str]) -> None:
+    places = await fill(harness, project)
+    await walk(project, places)
+    asked = [query for query in sorted(queries) if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)", query)]
+    asked = [query for query in asked if ";" not in query]  # what the driver sends when a connection goes back
+    assert len(asked) > 40
+    async with harness.owner.acquire() as connection, connection.transaction():
+        # otherwise a table of thirty rows is read whole, rightly; so, only one that has no index to go by
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        found = [(table, query) for query in asked for table in scans(await generic_plan(connection, query))]
+    assert not found, "\n".join(f"{table}: {query}" for table, query in found)

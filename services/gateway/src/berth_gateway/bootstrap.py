@@ -19,6 +19,7 @@ from berth_events.runtime.service import Part, Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_gateway.accounts.attempts import Attempts
 from berth_gateway.accounts.batch import Batch
+from berth_gateway.accounts.bulk import BulkAccounts
 from berth_gateway.accounts.changes import Changes
 from berth_gateway.accounts.commands import Accounts
 from berth_gateway.accounts.connecting import Connecting
@@ -31,10 +32,18 @@ from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.rate_limits import RateLimits
 from berth_gateway.api.services import Services
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+from berth_gateway.dialects.smartlead.campaigns import Campaigns
+from berth_gateway.dialects.smartlead.labelling import Labelling
+from berth_gateway.dialects.smartlead.reconnecting import Reconnecting
+from berth_gateway.dialects.smartlead.saving import Saving
+from berth_gateway.dialects.smartlead.services import SmartLead
 from berth_gateway.domains.repository import DomainRepository
 from berth_gateway.feed import FeedReader, FeedTail
 from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
+from berth_gateway.imports.commands import Imports
+from berth_gateway.imports.repository import ImportRepository
+from berth_gateway.imports.vetting import HostsOfOneImport
 from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import History, Views
 from berth_gateway.seats import SeatLedger
@@ -54,6 +63,11 @@ from berth_gateway.webhooks.repository import WebhookRepository
 from berth_gateway.webhooks.schedule import Schedule
 from berth_gateway.webhooks.secrets import SecretBox, parse_webhook_key
 from berth_gateway.webhooks.translation import EndpointVetting
+from berth_gateway.workspaces.accounts import WorkspaceAccounts
+from berth_gateway.workspaces.commands import Workspaces
+from berth_gateway.workspaces.hosts import MailHosts, WorkspaceProvider
+from berth_gateway.workspaces.projections import WorkspaceViews
+from berth_gateway.workspaces.repository import WorkspaceRepository
 from berth_net import AddressResolver, DnsResolver, HostGuard, Policy, RememberingResolver
 from berth_net.http import WEB_PORTS, HttpClient, WebGuard
 from berth_vault import Sealer, VaultWriter
@@ -68,6 +82,8 @@ __all__ = ["SERVICE", "Gateway", "build", "compose"]
 _HOST_MEMORY_S: Final = 30
 #: Requests at once to one webhook, by all replicas together.
 _PER_WEBHOOK: Final = 8
+#: How often streams of imports look for progress.
+_IMPORT_POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +146,16 @@ def compose(
     web = WebGuard(HostGuard(resolver, settings.policy()), ports=web_ports, plain="private")
     http = HttpClient(web, tls=tls, user_agent="Berth-Webhooks/1")
     queue = DeliveryQueue(clock, per_webhook=_PER_WEBHOOK)
+    workspaces = Workspaces(store, vault, accounts, clock)
+    bulk = BulkAccounts(store, vault, seats, clock)
+    hosts: dict[WorkspaceProvider, MailHosts] = {
+        "google": MailHosts.of("google", settings.berth_google_mail_hosts),
+        "microsoft": MailHosts.of("microsoft", settings.berth_microsoft_mail_hosts),
+    }
+    through = WorkspaceAccounts(workspaces, bulk, hosts)
+    imports = ImportRepository()
+    import_settled = Waiting(pool, imports.settled, clock)
+    import_progress = Waiting(pool, imports.moved, clock, every=_IMPORT_POLL_S)
     services = Services(
         pool=pool,
         clock=clock,
@@ -156,6 +182,20 @@ def compose(
         webhooks=Webhooks(box, clock),
         webhook_repository=WebhookRepository(),
         endpoint_vetting=EndpointVetting(web),
+        workspaces=workspaces,
+        workspace_accounts=through,
+        workspace_repository=WorkspaceRepository(),
+        imports=Imports(workspaces=workspaces, through=through, bulk=bulk, vault=vault, seats=seats, clock=clock),
+        import_repository=imports,
+        import_vetting=lambda: ServerVetting(HostGuard(HostsOfOneImport(resolver), settings.policy())),
+        import_settled=import_settled,
+        import_progress=import_progress,
+        smartlead=SmartLead(
+            saving=Saving(pool, vetting, connecting, repository),
+            campaigns=Campaigns(clock),
+            labelling=Labelling(repository, changes, tags),
+            reconnecting=Reconnecting(changes, clock),
+        ),
         mailreach=ImapAuth(
             pool=pool,
             vetting=vetting,
@@ -167,10 +207,10 @@ def compose(
     )
     return Gateway(
         services=services,
-        projections=(Views(), History()),
-        manager=ProcessManager(accounts, changes, probes, seats),
+        projections=(Views(), History(), WorkspaceViews()),
+        manager=ProcessManager(accounts, changes, probes, seats, workspaces, clock),
         housekeeping=Housekeeping(pool, probes, clock),
-        pollers=(settled, audits, tail),
+        pollers=(settled, audits, tail, import_settled, import_progress),
         deliveries=Deliveries(pool, queue, Messenger(http, box, clock), reader, Schedule(), clock),
         http=http,
     )
@@ -211,5 +251,5 @@ SERVICE = Service(
     packages=["berth_vault", "berth_gateway"],
     settings=GatewaySettings,
     build=build,
-    rebuildable=[Views(), History()],
+    rebuildable=[Views(), History(), WorkspaceViews()],
 )

@@ -10,6 +10,7 @@ __all__ = [
     "FieldFault",
     "GatewayError",
     "IdempotencyKeyReused",
+    "ImportRefused",
     "InternalError",
     "InvalidCursor",
     "InvalidFields",
@@ -200,6 +201,13 @@ class InvalidFields(GatewayError):
         super().__init__()
         self.faults = faults
         self.members = {"errors": [{"field": f.field, "detail": f.detail, "remedy": f.remedy} for f in self.faults]}
+
+
+class ImportRefused(GatewayError):
+    """Rows cannot be accepted, and all or nothing was asked for; nothing was stored. Mend `rows`, or import per row."""
+
+    status = 422
+    title = "Import refused"
 
 
 class IdempotencyKeyReused(GatewayError):

@@ -24,6 +24,8 @@ _ATTEMPTS: Final = timedelta(hours=1)
 _UNANSWERED: Final = timedelta(hours=1)
 #: Results of probes, and of accounts that are gone, can be asked for so long.
 _RESULTS: Final = timedelta(days=7)
+#: Imports are forgotten with their rows; their accounts stay.
+_IMPORTS: Final = timedelta(days=90)
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Housekeeping:
             await connection.execute("DELETE FROM idempotency WHERE created_at < $1", now - _IDEMPOTENCY)
             await connection.execute("DELETE FROM attempt WHERE started_at < $1", now - _ATTEMPTS)
             await connection.execute("DELETE FROM probe WHERE settled_at < $1", now - _RESULTS)
+            await connection.execute("DELETE FROM import WHERE created_at < $1", now - _IMPORTS)
             await self._forget_results(connection)
         await forget_deliveries(self._pool, now)
 

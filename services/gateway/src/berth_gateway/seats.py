@@ -1,5 +1,6 @@
 """The seat ledger: taken seats under the limit that billing's events set, counted in the transaction that takes them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
@@ -49,10 +50,27 @@ class SeatLedger:
             requested=count,
         )
 
+    async def hold(self, connection: "Connection", organization_id: UUID, kind: SeatKind) -> int:
+        """How many seats are free, and will be until the transaction ends but for what it takes itself.
+
+        Raises:
+            SubscriptionRequired: the organization has no subscription.
+        """
+        free: int | None = await connection.fetchval(
+            """SELECT greatest(seat_limit - used, 0) FROM seat_ledger
+                WHERE organization_id = $1 AND seat_kind = $2 AND subscribed FOR UPDATE""",
+            organization_id,
+            kind,
+        )
+        if free is None:
+            raise SubscriptionRequired
+        return free
+
     async def release(self, connection: "Connection", seats: Iterable[tuple[UUID, SeatKind]]) -> None:
         """Give seats back. The rows are locked in one order, so that two releases never wait for each other."""
         await connection.executemany(
-            "UPDATE seat_ledger SET used = used - 1 WHERE organization_id = $1 AND seat_kind = $2", sorted(seats)
+            "UPDATE seat_ledger SET used = used - $3 WHERE organization_id = $1 AND seat_kind = $2",
+            sorted((*seat, count) for seat, count in Counter(seats).items()),
         )
 
     async def set_limits(

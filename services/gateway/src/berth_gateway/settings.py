@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from berth_events.runtime.settings import ServiceSettings
 from berth_gateway.tenants.rates import RATE
 from berth_gateway.webhooks.secrets import parse_webhook_key
+from berth_gateway.workspaces.hosts import MailHosts
 from berth_net import Policy
 from berth_net.settings import HostSettings
 from berth_vault import parse_public_key
@@ -31,6 +32,11 @@ def _ports(text: str) -> str:
     return text
 
 
+def _mail_hosts(text: str) -> str:
+    MailHosts.of("google", text)
+    return text
+
+
 class GatewaySettings(ServiceSettings, HostSettings):
     """What the gateway needs besides what every service has. Each is checked here, before anything starts."""
 
@@ -52,4 +58,12 @@ class GatewaySettings(ServiceSettings, HostSettings):
     )
     berth_wrong_key_limit: RateLimit = Field(
         default="60/minute", description="wrong API keys that each replica looks up for one client address"
+    )
+    berth_google_mail_hosts: Annotated[str, AfterValidator(_mail_hosts)] = Field(
+        default="",
+        description="IMAP and SMTP of Google workspaces, `host:port:security,host:port:security`; default: Gmail's",
+    )
+    berth_microsoft_mail_hosts: Annotated[str, AfterValidator(_mail_hosts)] = Field(
+        default="",
+        description="likewise of Microsoft workspaces; default: those of Microsoft 365, for sovereign clouds others",
     )

@@ -29,6 +29,7 @@ class Waiting(Generic[Key, Found]):
         pool: the gateway's database.
         fetch: of the keys given, those that have a result.
         clock: time.
+        every: seconds between two looks.
     """
 
     problem: str | None = None
@@ -38,8 +39,10 @@ class Waiting(Generic[Key, Found]):
         pool: "Pool",
         fetch: Callable[["Connection", Sequence[Key]], Awaitable[Mapping[Key, Found]]],
         clock: "Clock",
+        *,
+        every: float = _POLL_S,
     ) -> None:
-        self._pool, self._fetch, self._clock = pool, fetch, clock
+        self._pool, self._fetch, self._clock, self._every = pool, fetch, clock, every
         self._wanted = asyncio.Event()
         self._waiters: dict[Key, set[asyncio.Future[Found]]] = {}
 
@@ -74,4 +77,4 @@ class Waiting(Generic[Key, Found]):
                     for result in self._waiters.get(key, ()):
                         if not result.done():
                             result.set_result(value)
-            await self._clock.sleep(_POLL_S)
+            await self._clock.sleep(self._every)

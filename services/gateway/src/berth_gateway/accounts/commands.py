@@ -13,16 +13,19 @@ from berth_events.contracts import (
     Provider,
     SeatKind,
 )
+from berth_events.runtime.store import Context, Decided
 from berth_gateway import feed
 from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.accounts.bulk import chunks
 from berth_gateway.accounts.mailboxes import Change, Mailbox, Tenant, binding
 from berth_gateway.errors import AddressTaken, NotFound
+from berth_gateway.imports import outcomes
 from berth_vault import VaultWriter
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
-    from berth_events.runtime.store import Context, EventStore
+    from berth_events.runtime.store import EventStore
     from berth_gateway.accounts.changes import Changes
     from berth_gateway.seats import SeatLedger
 
@@ -57,7 +60,7 @@ class Removal:
     """Why an account is removed."""
 
     reason: Literal["requested", "verification_failed", "workspace_removed"]
-    context: "Context"
+    context: Context
 
 
 class Accounts:
@@ -77,7 +80,7 @@ class Accounts:
         self._store, self._vault, self._seats, self._changes, self._clock = store, vault, seats, changes, clock
 
     async def connect(
-        self, connection: "Connection", tenant: Tenant, command: ConnectAccount, context: "Context"
+        self, connection: "Connection", tenant: Tenant, command: ConnectAccount, context: Context
     ) -> tuple[UUID, CredentialRef]:
         """Accept an account: seat, write model, sealed credential, events and outbox rows.
 
@@ -119,7 +122,7 @@ class Accounts:
         await feed.publish(connection, entries)
         return account_id, reference
 
-    async def remove(self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context") -> None:
+    async def remove(self, connection: "Connection", tenant: Tenant, account_id: UUID, context: Context) -> None:
         """Remove an account because its owner asked.
 
         Raises:
@@ -128,7 +131,7 @@ class Accounts:
         await feed.publish(connection, await self.remove_entries(connection, tenant, account_id, context))
 
     async def remove_entries(
-        self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context"
+        self, connection: "Connection", tenant: Tenant, account_id: UUID, context: Context
     ) -> list[feed.Entry]:
         """Remove an account because its owner asked; the caller publishes the entries of the feed.
 
@@ -155,7 +158,7 @@ class Accounts:
                 WHERE account_id = ANY($1::uuid[]) AND removed_at IS NULL ORDER BY account_id FOR UPDATE""",
             list(removals),
         )
-        entries: list[feed.Entry] = []
+        decided: dict[Context, list[Decided]] = {}
         for row in rows:
             removal = removals[row["account_id"]]
             event = AccountRemoved(
@@ -166,10 +169,18 @@ class Accounts:
                 seat_kind=row["seat_kind"],
                 reason=removal.reason,
             )
-            appended = await self._store.append(connection, event.account_id, row["version"], [event], removal.context)
-            entries += [(event.project_id, envelope) for envelope in appended]
-            if row["workspace_id"] is None:  # else it is the workspace's
-                await self._vault.delete(connection, row["credential_id"])
+            decided.setdefault(removal.context, []).append(Decided(event.account_id, row["version"], [event]))
+        envelopes = [
+            envelope
+            for context, streams in decided.items()
+            for some in chunks(streams)
+            for envelope in await self._store.append_all(connection, some, context)
+        ]
+        projects = {row["account_id"]: row["project_id"] for row in rows}
+        entries = [(projects[envelope.data.aggregate_id], envelope) for envelope in envelopes]
+        # that of an account of a workspace is the workspace's
+        await self._vault.delete(connection, *(row["credential_id"] for row in rows if row["workspace_id"] is None))
+        await outcomes.abandon(connection, [row["account_id"] for row in rows], self._clock.now())
         await connection.execute(
             """UPDATE account SET removed_at = $3, updated_at = $3, version = version + 1, removed_reason = removed.reason
                  FROM unnest($1::uuid[], $2::text[]) AS removed (account_id, reason)

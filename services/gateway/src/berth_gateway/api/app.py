@@ -1,5 +1,6 @@
 """The gateway's application: the canonical API, the dialects, and what surrounds every request."""
 
+import re
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from berth_gateway.api import (
     domains,
     events,
     examples,
+    import_examples,
+    imports,
     keys,
     openapi,
     organizations,
@@ -24,19 +27,24 @@ from berth_gateway.api import (
     usage,
     webhook_examples,
     webhooks,
+    workspaces,
 )
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
-from berth_gateway.dialects import Dialect, mailreach
+from berth_gateway.dialects import Dialect, mailreach, smartlead
 from berth_gateway.errors import GatewayError
 
 __all__ = ["make_app"]
 
 _CANONICAL: Final = (
     organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events, webhooks,
+    workspaces, imports,
 )  # fmt: skip
-_DIALECTS: Final[tuple[Dialect, ...]] = (mailreach,)
+_DIALECTS: Final[tuple[Dialect, ...]] = (mailreach, smartlead)
 _MAX_BODY_BYTES: Final = 1_000_000
+#: 10,000 mailboxes with servers and passwords have about 3 MB.
+_MAX_IMPORT_BYTES: Final = 4_000_000
+_IMPORTS: Final = re.compile(r"/v1/(?:imports|workspaces/[^/]+/imports)")
 _DESCRIPTION: Final = """\
 Connects mailboxes: proves over IMAP and SMTP that they work, says why when they do not, and audits their domains.
 
@@ -56,11 +64,11 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app, _render)
-    canonical = (examples.EXAMPLES, change_examples.EXAMPLES, webhook_examples.EXAMPLES)
+    canonical = (examples.EXAMPLES, change_examples.EXAMPLES, webhook_examples.EXAMPLES, import_examples.EXAMPLES)
     sources = (*canonical, *(dialect.EXAMPLES for dialect in _DIALECTS))
     openapi.install(app, {name: example for source in sources for name, example in source.items()})
     # the last one added is the outermost
-    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES, render=_render)
+    app.add_middleware(BodyLimit, max_bytes=_max_body_bytes, render=_render)
     app.add_middleware(RequestIdentity)
     for each in _CANONICAL:
         app.include_router(each.router)
@@ -68,6 +76,10 @@ def make_app(services: Services) -> FastAPI:
         for router in dialect.ROUTERS:
             app.include_router(router)
     return app
+
+
+def _max_body_bytes(path: str) -> int:
+    return _MAX_IMPORT_BYTES if _IMPORTS.fullmatch(path) else _MAX_BODY_BYTES
 
 
 def _render(path: str, error: GatewayError, request: UUID) -> Response:

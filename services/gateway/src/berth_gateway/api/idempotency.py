@@ -88,8 +88,13 @@ class Idempotency:
             return None
         if not (0 < len(key) <= _MAX_LENGTH and key.isascii() and key.isprintable()):
             raise InvalidIdempotencyKey
-        body = json.loads(await request.body() or b"null")
-        return Identified(principal, key, self._fingerprints.of([request.method, request.url.path, body]))
+        raw = await request.body()
+        try:
+            body = json.loads(raw or b"null")
+        except ValueError:  # a CSV file, for example
+            body = raw.decode("latin-1")
+        called = [request.method, request.url.path, *filter(None, [request.url.query])]
+        return Identified(principal, key, self._fingerprints.of([*called, body]))
 
     async def answered(self, identified: Identified | None) -> Answer | None:
         """What the request was answered before, if it was.

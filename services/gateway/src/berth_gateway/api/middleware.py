@@ -57,11 +57,11 @@ class BodyLimit:
 
     Args:
         app: the application.
-        max_bytes: largest body.
+        max_bytes: largest body on a path.
         render: makes the answer.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, render: Renderer) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: Callable[[str], int], render: Renderer) -> None:
         self._app, self._max_bytes, self._render = app, max_bytes, render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,18 +71,19 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         messages: list[Message] = []
-        size, more = 0, True
-        too_large = announced.isdecimal() and int(announced[:20]) > self._max_bytes
+        size, more, limit = 0, True, self._max_bytes(scope["path"])
+        too_large = announced.isdecimal() and int(announced[:20]) > limit
         while more and not too_large:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             messages.append(message)
             size += len(message.get("body", b""))
-            too_large = size > self._max_bytes
+            too_large = size > limit
             more = message.get("more_body", False)
         if too_large:
-            answer = self._render(scope["path"], BodyTooLarge(), scope["state"]["request_id"])
+            error = BodyTooLarge(f"The body is larger than {limit:,} bytes. Send less in one request.")
+            answer = self._render(scope["path"], error, scope["state"]["request_id"])
             await answer(scope, receive, send)
             return
         await self._app(scope, _replay(messages, receive), send)

@@ -13,11 +13,13 @@ from berth_gateway.errors import InvalidCursor, NotFound
 __all__ = [
     "AccountId",
     "DeliveryId",
+    "ImportId",
     "KeyId",
     "OrganizationId",
     "ProbeId",
     "ProjectId",
     "WebhookId",
+    "WorkspaceId",
     "decode_cursor",
     "decode_name",
     "decode_place",
@@ -66,7 +68,17 @@ async def _probe(probe_id: Annotated[str, Path(json_schema_extra={"format": "uui
     return _uuid(probe_id)
 
 
+async def _workspace(workspace_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return _uuid(workspace_id)
+
+
+async def _import(import_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]) -> UUID:
+    return _uuid(import_id)
+
+
 AccountId = Annotated[UUID, Depends(_account)]
+WorkspaceId = Annotated[UUID, Depends(_workspace)]
+ImportId = Annotated[UUID, Depends(_import)]
 ProbeId = Annotated[UUID, Depends(_probe)]
 OrganizationId = Annotated[UUID, Depends(_organization)]
 ProjectId = Annotated[UUID, Depends(_project)]

@@ -1,13 +1,14 @@
 """What the endpoints work with, built by the composition root and handed to them by `Provided`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Depends, Request
 
 from berth_events.runtime.store import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from berth_events.contracts import Verification
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.api.rate_limits import RateLimits
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
+    from berth_gateway.dialects.smartlead.services import SmartLead
     from berth_gateway.domains.repository import DomainRepository
     from berth_gateway.feed import FeedReader, FeedTail
+    from berth_gateway.imports.commands import Imports
+    from berth_gateway.imports.repository import ImportRepository, Mark
     from berth_gateway.tenants.keyring import Keyring
     from berth_gateway.tenants.keys import Keys
     from berth_gateway.tenants.organizations import Organizations
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
     from berth_gateway.webhooks.commands import Webhooks
     from berth_gateway.webhooks.repository import WebhookRepository
     from berth_gateway.webhooks.translation import EndpointVetting
+    from berth_gateway.workspaces.accounts import WorkspaceAccounts
+    from berth_gateway.workspaces.commands import Workspaces
+    from berth_gateway.workspaces.repository import WorkspaceRepository
 
 __all__ = ["Provided", "Services", "StreamTiming", "context_of"]
 
@@ -75,9 +82,18 @@ class Services:
     usage: "UsageRepository"
     settled: "Waiting[UUID, Verification]"
     mailreach: "ImapAuth"
+    smartlead: "SmartLead"
     webhooks: "Webhooks"
     webhook_repository: "WebhookRepository"
     endpoint_vetting: "EndpointVetting"
+    workspaces: "Workspaces"
+    workspace_accounts: "WorkspaceAccounts"
+    workspace_repository: "WorkspaceRepository"
+    imports: "Imports"
+    import_repository: "ImportRepository"
+    import_vetting: "Callable[[], ServerVetting]"
+    import_settled: "Waiting[UUID, Literal['finished', 'stopped']]"
+    import_progress: "Waiting[tuple[UUID, Mark], Mark]"
     timing: StreamTiming = StreamTiming()
 
 

@@ -1,0 +1,1 @@
+"""Imports: many addresses in one request, and what became of each."""

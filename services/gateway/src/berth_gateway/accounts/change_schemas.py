@@ -1,12 +1,12 @@
 """Changes of accounts as the canonical API takes them, and what it answers."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from berth_events.contracts import Provider
-from berth_gateway.accounts.schemas import Input, Secret, ServerInput, Settings, TagName, Text, TimeZone
+from berth_gateway.accounts.schemas import Input, Secret, ServerInput, Settings, Signature, TagName, Text, TimeZone
 
 __all__ = [
     "AccountUpdate",
@@ -31,7 +31,7 @@ class AccountUpdate(Input):
     imap_issue: bool | None = Field(
         default=None, description="true: IMAP is known not to work and is not tried any more"
     )
-    signature: Annotated[Text, Field(max_length=100_000)] | None = None
+    signature: Signature | None = None
     time_zone: TimeZone | None = None
     settings: Settings | None = None
     tags: list[TagName] | None = Field(default=None, max_length=100, description="all its tags; new names become tags")

@@ -24,6 +24,7 @@ __all__ = [
     "Server",
     "ServerInput",
     "Settings",
+    "Signature",
     "StepReport",
     "TagName",
     "TagReference",
@@ -71,6 +72,7 @@ def available_time_zones() -> frozenset[str]:
 TimeZone = Annotated[str, Field(examples=["Europe/Berlin"]), AfterValidator(known_time_zone)]
 Instant = Annotated[datetime, PlainSerializer(instant, return_type=str, when_used="json")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(storable)]
+Signature = Annotated[str, Field(max_length=100_000), AfterValidator(storable)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=10_000), AfterValidator(storable_secret)]
 
 

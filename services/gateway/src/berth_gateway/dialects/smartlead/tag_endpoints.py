@@ -1,0 +1,166 @@
+"""SmartLead's calls on tags."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from berth_events.runtime.database import Connection
+from berth_gateway.accounts.repository import Tag
+from berth_gateway.accounts.tags import DEFAULT_COLOR
+from berth_gateway.api.idempotency import Answer
+from berth_gateway.api.services import Provided, context_of
+from berth_gateway.dialects.smartlead import answers, requests
+from berth_gateway.dialects.smartlead.calls import add_call
+from berth_gateway.dialects.smartlead.reading import Document, Reads, Writes
+from berth_gateway.dialects.smartlead.refusals import invalid, tag_not_found
+from berth_gateway.errors import NotFound
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["SmartLead dialect"])
+
+
+def _shown(tag: Tag) -> dict[str, Any]:
+    return {"id": tag.number, "name": tag.name, "color": tag.color}
+
+
+async def _all(services: Provided, caller: Reads) -> Response:
+    """Every tag of the project."""
+    async with services.pool.acquire() as connection:
+        found = await services.tags.all(connection, caller.tenant.project_id)
+    return JSONResponse({"ok": True, "data": [_shown(tag) for tag in found]})
+
+
+async def _create(services: Provided, caller: Writes, document: Document) -> Response:
+    """Make a tag."""
+    form = requests.parsed(requests.NewTag, document)
+
+    async def command(connection: Connection) -> Answer:
+        color = form.color or DEFAULT_COLOR
+        tag = await services.tags.create(connection, caller.tenant.project_id, form.name, color)
+        return Answer(200, {"ok": True, "data": _shown(tag)})
+
+    return (await services.idempotency.run(None, command)).response()
+
+
+async def _change(services: Provided, caller: Writes, document: Document) -> Response:
+    """Rename and recolour a tag."""
+    form = requests.parsed(requests.TagChange, document)
+
+    async def command(connection: Connection) -> Answer:
+        try:
+            tag = await services.tags.change(
+                connection, caller.tenant.project_id, form.id, name=form.name, color=form.color
+            )
+        except NotFound:
+            raise tag_not_found() from None
+        return Answer(200, {"ok": True, "data": _shown(tag)})
+
+    return (await services.idempotency.run(None, command)).response()
+
+
+async def _list(services: Provided, caller: Reads, document: Document) -> Response:
+    """The tags of some addresses. Those that are no accounts are left out."""
+    form = requests.parsed(requests.TagListRequest, document)
+    async with services.pool.acquire() as connection:
+        views = await services.smartlead.labelling.of_addresses(connection, caller.tenant.project_id, form.email_ids)
+    shown = [
+        {"email_account_id": view.number, "from_email": view.address, "tags": [_shown(tag) for tag in view.tags]}
+        for view in views
+    ]
+    return JSONResponse({"ok": True, "data": shown})
+
+
+async def _give(request: Request, services: Provided, caller: Writes, document: Document) -> Response:
+    """Give tags to up to 25 accounts, beside those that they have."""
+    form = requests.parsed(requests.TagMapping, document)
+    accounts: list[int | str] = [*(form.email_account_ids or ()), *(form.emails or ())]
+    if not accounts:
+        raise invalid(["email_account_ids is required"])
+
+    async def command(connection: Connection) -> Answer:
+        context = context_of(request)
+        await services.smartlead.labelling.give(connection, caller.tenant, accounts, form.tag_ids, context)
+        return Answer(200, {"ok": True, "message": "Tags added to email accounts successfully"})
+
+    return (await services.idempotency.run(None, command)).response()
+
+
+async def _take(request: Request, services: Provided, caller: Writes, document: Document) -> Response:
+    """Take tags from accounts. What an account does not carry, or does not exist, is passed over."""
+    form = requests.parsed(requests.TagRemoval, document)
+
+    async def command(connection: Connection) -> Answer:
+        context = context_of(request)
+        accounts, tags = form.email_account_ids, form.tag_ids
+        await services.smartlead.labelling.take(connection, caller.tenant, accounts, tags, context)
+        return Answer(200, {"ok": True, "message": "Tags removed from email accounts successfully"})
+
+    return (await services.idempotency.run(None, command)).response()
+
+
+_TAKEN: Final[dict[int | str, str]] = {409: "Another tag has the name."}
+
+add_call(
+    router,
+    "/email-accounts/tags",
+    _all,
+    methods=["GET"],
+    name="smartleadTags",
+    summary="Get all tags",
+    answer=answers.TagsAnswer,
+)
+add_call(
+    router,
+    "/tags",
+    _create,
+    methods=["POST"],
+    name="smartleadCreateTag",
+    summary="Create a tag",
+    answer=answers.TagAnswer,
+    body=requests.NewTag,
+    errors=_TAKEN,
+)
+add_call(
+    router,
+    "/email-accounts/tag-manager",
+    _change,
+    methods=["POST"],
+    name="smartleadUpdateTag",
+    summary="Update a tag",
+    answer=answers.TagAnswer,
+    body=requests.TagChange,
+    errors=_TAKEN,
+)
+add_call(
+    router,
+    "/email-accounts/tag-list",
+    _list,
+    methods=["POST"],
+    name="smartleadTagList",
+    summary="Get the tags of email accounts by address",
+    answer=answers.TagLists,
+    body=requests.TagListRequest,
+)
+add_call(
+    router,
+    "/email-accounts/tag-mapping",
+    _give,
+    methods=["POST"],
+    name="smartleadAddTags",
+    summary="Add tags to email accounts",
+    answer=answers.Told,
+    body=requests.TagMapping,
+)
+add_call(
+    router,
+    "/email-accounts/tag-mapping",
+    _take,
+    methods=["DELETE"],
+    name="smartleadRemoveTags",
+    summary="Remove tags from email accounts",
+    answer=answers.Told,
+    body=requests.TagRemoval,
+)

@@ -1,0 +1,550 @@
+"""Imports over HTTP: what is accepted, what each row becomes, and how far an import is."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from berth_events.contracts import (
+    AccountConnectionFailed,
+    AccountRemoved,
+    AccountRequested,
+    EmailWorkspaceCreated,
+    WorkspaceImportRequested,
+)
+from berth_events.runtime.store import Context
+from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.accounts.mailboxes import Tenant
+from berth_gateway.errors import AddressTaken, NotFound, SeatLimitReached
+from berth_gateway.workspaces.accounts import ImportedMailbox
+from berth_testing.gateway_harness import GatewayHarness, Project
+from berth_testing.gateway_results import DIAGNOSIS, verified
+from berth_testing.gateway_workspaces import google_body, microsoft_body, workspace_result
+from berth_vault import Binding, VaultReader
+
+
+async def workspace(project: Project, body: dict[str, Any] | None = None) -> UUID:
+    answer = await project.http.post("/v1/workspaces", json=body or google_body())
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def imported(project: Project, workspace_id: UUID, accounts: Sequence[Any], **options: Any) -> dict[str, Any]:
+    body = {"accounts": list(accounts), **options}
+    answer = await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json=body)
+    assert answer.status_code == (200 if options.get("dry_run") else 202), answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def shown(project: Project, made: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await project.http.get(f"/v1/imports/{made['id']}")).json()
+    return found
+
+
+async def rows(project: Project, made: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
+    answer = await project.http.get(f"/v1/imports/{made['id']}/accounts{query}")
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def requests(harness: GatewayHarness) -> list[AccountRequested]:
+    return [event for event in await harness.published() if isinstance(event, AccountRequested)]
+
+
+async def nothing_is_stored(harness: GatewayHarness, project: Project) -> None:
+    assert await requests(harness) == []
+    assert (await project.http.get("/v1/imports")).json()["items"] == []
+    assert (await project.http.get("/v1/accounts")).json()["items"] == []
+    assert (await harness.seats(project.organization_id))["monitoring"] == 0
+
+
+async def test_mailboxes_of_a_workspace_become_accounts(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    [created] = await harness.published()
+    assert isinstance(created, EmailWorkspaceCreated)
+    mailboxes = ["Ada@acme.test", {"email": "bob@acme.test", "first_name": "Bob", "last_name": "Doe"}]
+    made = await imported(project, workspace_id, mailboxes)
+    assert made["number"] == 1
+    assert made["state"] == "running"
+    assert made["progress"] == {
+        "total": 2, "accepted": 2, "rejected": 0, "pending": 2, "connected": 0, "failed": 0, "removed": 0, "percent": 0,
+    }  # fmt: skip
+    *requested, part = sorted(await harness.published(), key=lambda event: type(event).__name__)
+    assert isinstance(part, WorkspaceImportRequested)
+    assert str(part.import_id) == made["id"]
+    assert [account.address for account in part.accounts] == ["Ada@acme.test", "bob@acme.test"]
+    ada, bob = requested
+    assert isinstance(ada, AccountRequested)
+    assert isinstance(bob, AccountRequested)
+    assert ada.credential_ref == created.credential_ref
+    assert ada.workspace_id == workspace_id
+    assert str(ada.import_id) == made["id"]
+    assert ada.provider == "gmail"
+    assert ada.imap is not None
+    assert ada.smtp is not None
+    assert (ada.imap.host, ada.imap.username, ada.imap.mechanism) == ("imap.gmail.com", "Ada@acme.test", "xoauth2")
+    assert (ada.smtp.host, ada.smtp.port, ada.smtp.security) == ("smtp.gmail.com", 587, "starttls")
+    assert (bob.first_name, bob.last_name) == ("Bob", "Doe")
+    assert await harness.seats(project.organization_id) == {"monitoring": 2, "spam_check": 0}
+    accounts = (await project.http.get("/v1/accounts")).json()["items"]
+    assert [(account["email"], account["number"]) for account in accounts] == [
+        ("Ada@acme.test", 1),
+        ("bob@acme.test", 2),
+    ]
+    types = [item["type"] for item in (await project.http.get("/v1/events")).json()["items"]]
+    assert types == ["EmailWorkspaceCreated", "WorkspaceImportRequested", "AccountRequested", "AccountRequested"]
+
+
+async def test_mailboxes_of_microsoft_are_elsewhere(harness: GatewayHarness, project: Project) -> None:
+    await imported(project, await workspace(project, microsoft_body()), ["ada@acme.test"])
+    [event] = await requests(harness)
+    assert event.provider == "outlook"
+    assert event.imap is not None
+    assert event.smtp is not None
+    assert (event.imap.host, event.smtp.host) == ("outlook.office365.com", "smtp.office365.com")
+
+
+async def test_rows_that_cannot_be_accepted_say_why(harness: GatewayHarness, project: Project) -> None:
+    workspace_id, other = await workspace(project), await workspace(project, microsoft_body())
+    await imported(project, workspace_id, ["here@acme.test"])
+    await imported(project, other, ["there@acme.test"])
+    await harness.subscribe(project.organization_id, monitoring=4)
+    await harness.published()
+    made = await imported(
+        project,
+        workspace_id,
+        ["a@acme.test", "no address", "A@ACME.test", "HERE@acme.test", "there@acme.test", "b@acme.test", "c@acme.test"],
+    )
+    assert made["progress"]["accepted"] == 2
+    assert made["progress"]["rejected"] == 5
+    found = await rows(project, made)
+    assert [(row["row"], row["state"], row["code"]) for row in found] == [
+        (1, "pending", None),
+        (2, "rejected", "invalid_fields"),
+        (3, "rejected", "duplicate_address"),
+        (4, "rejected", "already_connected"),
+        (5, "rejected", "address_taken"),
+        (6, "pending", None),
+        (7, "rejected", "seat_limit_reached"),
+    ]
+    assert "row 1" in found[2]["detail"]
+    assert found[3]["existing_account_id"] is not None
+    assert all(row["remedy"] for row in found if row["state"] == "rejected")
+    assert "seat limit reached" in found[6]["detail"].lower()
+    assert {reason["code"] for reason in made["rejections"]} == {row["code"] for row in found if row["code"]}
+    assert len(await requests(harness)) == 2
+    assert (await harness.seats(project.organization_id))["monitoring"] == 4
+
+    only = await rows(project, made, "?state=rejected&limit=2")
+    assert [row["row"] for row in only] == [2, 3]
+    page = (await project.http.get(f"/v1/imports/{made['id']}/accounts?limit=5")).json()
+    rest = (await project.http.get(f"/v1/imports/{made['id']}/accounts?cursor={page['next_cursor']}")).json()
+    assert page["items"] + rest["items"] == found
+    assert rest["next_cursor"] is None
+
+
+async def test_rejected_rows_are_a_file_that_spreadsheets_take_for_text(project: Project) -> None:
+    made = await imported(project, await workspace(project), ["=cmd|'/c calc'!A1@acme test", "ok@acme.test", 'a"b,@c'])
+    answer = await project.http.get(f"/v1/imports/{made['id']}/rejected.csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "attachment" in answer.headers["content-disposition"]
+    heading, *lines = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert heading == ["row", "email", "code", "detail", "remedy", "existing_account_id"]
+    assert [line[:3] for line in lines] == [
+        ["1", "'=cmd|'/c calc'!A1@acme test", "invalid_fields"],
+        ["3", 'a"b,@c', "invalid_fields"],
+    ]
+
+
+async def test_all_or_nothing_is_nothing_when_one_row_is_wrong(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    await harness.published()
+    path = f"/v1/workspaces/{workspace_id}/imports"
+    body = {"accounts": ["a@acme.test", "nonsense@", "a@acme.test"], "mode": "all_or_nothing"}
+    answer = await project.http.post(path, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:berth:problem:import-refused"
+    assert answer.json()["rejected"] == 2
+    assert [(row["row"], row["code"]) for row in answer.json()["rows"]] == [
+        (2, "invalid_fields"),
+        (3, "duplicate_address"),
+    ]
+    body["accounts"] = [f"a{number}@acme.test" for number in range(11)]
+    answer = await project.http.post(path, json=body)
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:berth:problem:seat-limit-reached"
+    assert answer.json()["requested"] == 11
+    await nothing_is_stored(harness, project)
+    body["accounts"] = [f"a{number}@acme.test" for number in range(10)]
+    assert (await project.http.post(path, json=body)).status_code == 202
+
+
+async def test_a_dry_run_tells_and_stores_nothing(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    await harness.published()
+    addresses = [f"a{number}@acme.test" for number in range(12)]
+    plan = await imported(project, workspace_id, [*addresses, addresses[0]], dry_run=True, mode="all_or_nothing")
+    assert (plan["total"], plan["accepted"], plan["rejected"]) == (13, 10, 3)
+    assert plan["seats"] == {"kind": "monitoring", "needed": 12, "free": 10}
+    assert [row["row"] for row in plan["rows"]] == list(range(1, 14))
+    assert [row["code"] for row in plan["rows"][9:]] == [
+        None,
+        "seat_limit_reached",
+        "seat_limit_reached",
+        "duplicate_address",
+    ]
+    assert await harness.owner.fetchval("SELECT count(*) FROM domain") == 0
+    await nothing_is_stored(harness, project)
+
+
+async def test_an_organization_without_a_subscription_imports_nothing(harness: GatewayHarness) -> None:
+    project = await harness.project(await harness.organization(subscribed=False))
+    async with project.http as http:
+        workspace_id = (await http.post("/v1/workspaces", json=google_body())).json()["id"]
+        answer = await http.post(f"/v1/workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
+        assert answer.status_code == 402
+
+
+async def test_a_repeated_import_is_done_once(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    key = {"Idempotency-Key": str(uuid4())}
+    path, body = f"/v1/workspaces/{workspace_id}/imports", {"accounts": ["a@acme.test"]}
+    first, second = [await project.http.post(path, json=body, headers=key) for _ in range(2)]
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len(await requests(harness)) == 1
+    again = await imported(project, workspace_id, ["a@acme.test"])
+    assert again["state"] == "finished"
+    [row] = await rows(project, again)
+    assert row["code"] == "already_connected"
+    assert row["existing_account_id"] == (await rows(project, first.json()))[0]["account_id"]
+
+
+async def test_two_imports_at_once_share_addresses_and_seats(harness: GatewayHarness, project: Project) -> None:
+    first, second = await workspace(project), await workspace(project, microsoft_body())
+    addresses = [f"a{number}@d{number % 3}.test" for number in range(14)]
+    made = await asyncio.gather(
+        imported(project, first, addresses), imported(project, second, list(reversed(addresses)))
+    )
+    assert sum(each["progress"]["accepted"] for each in made) == 10
+    assert len({event.address for event in await requests(harness)}) == 10
+    assert (await harness.seats(project.organization_id))["monitoring"] == 10
+
+
+async def test_each_row_keeps_its_first_result(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), [f"a{number}@acme.test" for number in range(4)])
+    ada, bob, cal, dan = await requests(harness)
+    await harness.deliver(verified(ada, works=True), verified(bob, works=False))
+    now = await shown(project, made)
+    assert now["progress"]["percent"] == 50
+    assert (now["progress"]["connected"], now["progress"]["failed"], now["progress"]["pending"]) == (1, 1, 2)
+    assert now["failures"] == [
+        {"code": DIAGNOSIS.code, "count": 1, "detail": DIAGNOSIS.meaning, "remedy": DIAGNOSIS.remedy}
+    ]
+    assert now["state"] == "running"
+    await harness.deliver(
+        verified(ada, works=False), verified(bob, works=True)
+    )  # later, it is not the import's any more
+    assert (await project.http.delete(f"/v1/accounts/{ada.account_id}")).status_code == 204
+    assert (await project.http.delete(f"/v1/accounts/{cal.account_id}")).status_code == 204
+    await harness.deliver(verified(cal, works=True))  # too late: it was removed before
+    await harness.deliver(verified(dan, works=True))
+    assert [row["state"] for row in await rows(project, made)] == ["connected", "failed", "removed", "connected"]
+    now = await shown(project, made)
+    assert now["progress"]["percent"] == 100
+    assert now["state"] == "finished"
+    assert now["finished_at"] is not None
+    [failed] = await rows(project, made, "?state=failed")
+    assert failed["diagnosis"]["code"] == failed["code"] == DIAGNOSIS.code
+
+
+async def test_accounts_that_fail_go_when_that_was_asked_for(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), ["a@acme.test", "b@acme.test"], on_failure="remove")
+    first, second = await requests(harness)
+    await harness.deliver(verified(first, works=False), verified(second, works=True))
+    assert [event.reason for event in await harness.published() if isinstance(event, AccountRemoved)] == [
+        "verification_failed"
+    ]
+    assert [row["state"] for row in await rows(project, made)] == ["failed", "connected"]
+    assert (await harness.seats(project.organization_id))["monitoring"] == 1
+    assert len(await harness.credentials()) == 1, "the workspace's"
+
+
+async def test_a_rejected_workspace_stops_its_imports(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    [created] = await harness.published()
+    assert isinstance(created, EmailWorkspaceCreated)
+    made = await imported(project, workspace_id, ["a@acme.test"])
+    waiting = asyncio.create_task(harness.gateway.services.import_settled.wait(UUID(made["id"]), within=5))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await harness.deliver(workspace_result(created, works=False))
+    assert await waiting == "stopped"
+    now = await shown(project, made)
+    assert now["state"] == "stopped"
+    assert now["diagnosis"]["code"] == DIAGNOSIS.code
+    await harness.deliver(workspace_result(created, works=True))
+    assert (await shown(project, made))["state"] == "running"
+    [request] = await requests(harness)
+    await harness.deliver(verified(request, works=True))
+    assert await harness.gateway.services.import_settled.wait(UUID(made["id"]), within=5) == "finished"
+
+
+async def test_removing_the_workspace_ends_its_imports(project: Project) -> None:
+    workspace_id = await workspace(project)
+    made = await imported(project, workspace_id, ["a@acme.test"])
+    await project.http.delete(f"/v1/workspaces/{workspace_id}")
+    now = await shown(project, made)
+    assert (now["state"], now["progress"]["removed"]) == ("finished", 1)
+
+
+async def test_progress_is_streamed(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), ["a@acme.test", "b@acme.test"])
+    first, second = await requests(harness)
+
+    async def connect() -> None:
+        for request in (first, second):
+            await asyncio.sleep(0.7)
+            await harness.deliver(verified(request, works=True))
+
+    connecting = asyncio.create_task(connect())
+    answer = await asyncio.wait_for(project.http.get(f"/v1/imports/{made['id']}/events"), 10)
+    await connecting
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    frames = [frame.split("\n") for frame in answer.text.strip().split("\n\n") if frame.startswith("event:")]
+    told = [(name, json.loads(data.removeprefix("data: "))["progress"]["percent"]) for name, data in frames]
+    assert told == [("event: progress", 0), ("event: progress", 50), ("event: finished", 100)]
+
+
+async def test_others_see_nothing(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), ["a@acme.test"])
+    stranger = await harness.project(await harness.organization())
+    async with stranger.http as http:
+        assert (await http.get("/v1/imports")).json()["items"] == []
+        for path in ("", "/accounts", "/rejected.csv", "/events"):
+            assert (await http.get(f"/v1/imports/{made['id']}{path}")).status_code == 404, path
+        mine = await http.post("/v1/workspaces", json=google_body())
+        same = await http.post(f"/v1/workspaces/{mine.json()['id']}/imports", json={"accounts": ["a@acme.test"]})
+        assert same.json()["progress"]["accepted"] == 1, "an address is unique in a project, not beyond it"
+        assert same.json()["number"] == mine.json()["number"] == 1
+
+
+async def test_imports_are_listed_the_newest_first(project: Project) -> None:
+    workspace_id = await workspace(project)
+    made = [await imported(project, workspace_id, [f"a{number}@acme.test"]) for number in range(3)]
+    first = (await project.http.get("/v1/imports?limit=2")).json()
+    second = (await project.http.get(f"/v1/imports?limit=2&cursor={first['next_cursor']}")).json()
+    assert first["items"] + second["items"] == made[::-1]
+    assert second["next_cursor"] is None
+
+
+async def test_imports_are_forgotten_after_a_while(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), ["a@acme.test"])
+    harness.clock.shift += timedelta(days=91)
+    await harness.gateway.housekeeping.tidy()
+    assert (await project.http.get(f"/v1/imports/{made['id']}")).status_code == 404
+    assert await harness.owner.fetchval("SELECT count(*) FROM import_row") == 0
+    assert len((await project.http.get("/v1/accounts")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"accounts": []}, "accounts"),
+        ({"accounts": ["a@acme.test"], "mode": "some"}, "mode"),
+        ({"accounts": ["a@acme.test"] * 10_001}, "accounts"),
+        ({"accounts": ["a@acme.test"], "on_failure": "hide"}, "on_failure"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_refused(project: Project, body: dict[str, Any], field: str) -> None:
+    answer = await project.http.post(f"/v1/workspaces/{await workspace(project)}/imports", json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_a_failure_in_the_middle_stores_nothing(
+    harness: GatewayHarness, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace_id = await workspace(project)
+    await harness.published()
+
+    async def broken(*_: object) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr("berth_gateway.feed.publish", broken)  # the last write of the transaction
+    answer = await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
+    assert answer.status_code == 503
+    assert (await project.http.delete(f"/v1/workspaces/{workspace_id}")).status_code == 503
+    monkeypatch.undo()
+    await nothing_is_stored(harness, project)
+    assert len(await harness.credentials()) == 1
+    assert (await imported(project, workspace_id, ["a@acme.test"]))["number"] == 1
+
+
+async def test_single_accounts_are_connected_through_a_workspace(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await workspace(project)
+    await harness.published()
+    through = harness.gateway.services.workspace_accounts
+    tenant = Tenant(organization_id=project.organization_id, project_id=project.project_id)
+
+    async def connect(*addresses: str, into: UUID = workspace_id) -> list[UUID]:
+        mailboxes = [ImportedMailbox(address=MailAddress.parse(address)) for address in addresses]
+        async with harness.pool.acquire() as connection, connection.transaction():
+            return await through.connect_through(
+                connection, tenant, into, mailboxes, Context(), seat_kind="spam_check", on_failure="remove"
+            )
+
+    [account_id] = await connect("ada@acme.test")
+    [event] = await harness.published()
+    assert isinstance(event, AccountRequested)
+    assert (event.account_id, event.import_id, event.on_failure) == (account_id, None, "remove")
+    assert (await harness.seats(project.organization_id))["spam_check"] == 1
+    with pytest.raises(AddressTaken):
+        await connect("bob@acme.test", "ADA@acme.test")
+    with pytest.raises(NotFound):
+        await connect("bob@acme.test", into=uuid4())
+    with pytest.raises(SeatLimitReached):
+        await connect(*(f"a{number}@acme.test" for number in range(10)))
+    assert await harness.published() == []
+    assert (await harness.seats(project.organization_id))["spam_check"] == 1
+
+
+async def test_two_thousand_mailboxes(harness: GatewayHarness, project: Project) -> None:
+    """The same with 10,000 takes a few seconds: docs/performance.md."""
+    await harness.subscribe(project.organization_id, monitoring=5000)
+    workspace_id = await workspace(project)
+    await harness.published()
+    made = await imported(project, workspace_id, [f"a{number}@d{number % 50}.test" for number in range(2000)])
+    assert made["progress"]["accepted"] == 2000
+    events = await harness.published()
+    parts = [event for event in events if isinstance(event, WorkspaceImportRequested)]
+    assert [(part.part, part.parts, len(part.accounts)) for part in parts] == [(1, 2, 1000), (2, 2, 1000)]
+    asked = [event for event in events if isinstance(event, AccountRequested)]
+    assert {account.account_id for part in parts for account in part.accounts} == {event.account_id for event in asked}
+    await harness.deliver(*(verified(event, works=number % 10 > 0) for number, event in enumerate(asked)))
+    now = await shown(project, made)
+    assert (now["state"], now["progress"]["connected"], now["progress"]["failed"]) == ("finished", 1800, 200)
+    assert (await project.http.delete(f"/v1/workspaces/{workspace_id}")).status_code == 204
+    assert len(await harness.published()) == 2001
+    assert (await harness.seats(project.organization_id))["monitoring"] == 0
+    assert (await shown(project, made))["progress"] == now["progress"], "it never goes back"
+
+
+async def test_mailboxes_with_passwords_become_accounts(harness: GatewayHarness, project: Project) -> None:
+    body = {
+        "accounts": [
+            {
+                "email": "ada@acme.test",
+                "password": "s3cret one",
+                "imap": {"host": "IMAP.acme.com", "port": 993},
+                "smtp": {"host": "smtp.acme.com", "port": 587, "username": "relay"},
+            },
+            {"email": "bob@gmail.com", "password": "s3cret two", "provider": "gmail"},
+            {"email": "eve@acme.test", "password": "s3cret three", "imap": {"host": "imap.acme.com", "port": 25}},
+            {"email": "fay@acme.test", "pasword": "s3cret four"},
+            {"email": "gus@acme.test", "provider": "gmail"},
+        ]
+    }
+    answer = await project.http.post("/v1/imports", json=body)
+    assert answer.status_code == 202, answer.text
+    made = answer.json()
+    assert made["workspace_id"] is None
+    found = await rows(project, made)
+    assert [row["state"] for row in found] == ["pending", "pending", "rejected", "rejected", "rejected"]
+    assert "imap.port" in found[2]["detail"]
+    assert "password" in found[4]["detail"]
+    ada, bob = await requests(harness)
+    assert ada.smtp is not None
+    assert bob.imap is not None
+    assert (ada.smtp.username, ada.workspace_id, bob.imap.host) == ("relay", None, "imap.gmail.com")
+    for event, secret in ((ada, "s3cret one"), (bob, "s3cret two")):
+        async with harness.owner.acquire() as connection:
+            credential = await VaultReader(harness.opener).read(
+                connection,
+                Binding(
+                    organization_id=event.organization_id,
+                    owner_id=event.account_id,
+                    credential_id=event.credential_ref.credential_id,
+                    version=event.credential_ref.version,
+                ),
+            )
+        assert credential.reveal("imap_password") == secret
+    assert len(await harness.credentials()) == 2, "no credential of a rejected row is kept"
+    everything = answer.text + (await project.http.get(f"/v1/imports/{made['id']}/rejected.csv")).text
+    assert "s3cret" not in everything
+    await harness.deliver(verified(ada, works=True), verified(bob, works=False))
+    assert (await shown(project, made))["state"] == "finished"
+
+
+async def test_a_csv_file_is_imported(harness: GatewayHarness, project: Project) -> None:
+    content = (
+        "\ufeffEmail;Password;SMTPHost;smtpport;smtpsecure;imaphost;imapport;imapsecure;DisplayName\r\n"
+        'ada@acme.test;"s3;cret";smtp.acme.com;587;false;imap.acme.com;993;true;Ada King Lovelace\r\n'
+        "\r\n"
+        "bob@acme.test;;smtp.acme.com;;;imap.acme.com;;;\r\n"
+        "ada@acme.test;x;smtp.acme.com;;;imap.acme.com;;;\r\n"
+    )
+    path, headers = "/v1/imports?on_failure=remove", {"Content-Type": "text/csv", "Idempotency-Key": str(uuid4())}
+    answer = await project.http.post(path, content=content.encode(), headers=headers)
+    assert answer.status_code == 202, answer.text
+    again = await project.http.post(path, content=content.encode(), headers=headers)
+    assert again.json() == answer.json()
+    reused = await project.http.post("/v1/imports", content=content.encode(), headers=headers)
+    assert reused.status_code == 422
+    assert [(row["row"], row["code"]) for row in await rows(project, answer.json())] == [
+        (2, None),
+        (4, "invalid_fields"),
+        (5, "duplicate_address"),
+    ]
+    [event] = await requests(harness)
+    assert event.imap is not None
+    assert event.smtp is not None
+    assert (event.first_name, event.last_name, event.on_failure) == ("Ada", "King Lovelace", "remove")
+    assert (event.imap.port, event.imap.security, event.smtp.port, event.smtp.security) == (993, "tls", 587, "starttls")
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status"),
+    [
+        (b"email\xff;x", "text/csv", 422),
+        (b"", "text/csv", 422),
+        (b"email,password\n", "text/csv", 422),
+        (b"<xml/>", "application/xml", 415),
+        (b"{", "application/json", 400),
+        (b'{"accounts": "ada"}', "application/json", 422),
+        (b'{"accounts": [1]}', "application/json", 422),
+    ],
+)
+async def test_a_body_that_is_no_import_is_refused(
+    harness: GatewayHarness, project: Project, content: bytes, media_type: str, status: int
+) -> None:
+    answer = await project.http.post("/v1/imports", content=content, headers={"Content-Type": media_type})
+    assert answer.status_code == status, answer.text
+    await nothing_is_stored(harness, project)
+
+
+async def test_imports_may_be_larger_than_other_bodies(project: Project) -> None:
+    body = {"accounts": [{"email": f"a{number}@acme.test", "note": "x" * 1000} for number in range(1500)]}
+    assert (await project.http.post("/v1/imports", json=body)).status_code == 202
+    assert (await project.http.post("/v1/accounts", json=body)).status_code == 413
+    body["accounts"] *= 3
+    answer = await project.http.post("/v1/imports", json=body)
+    assert answer.status_code == 413
+    assert "4,000,000" in answer.json()["detail"]
+
+
+async def test_a_result_of_an_account_without_an_import_is_no_rows(harness: GatewayHarness, project: Project) -> None:
+    made = await imported(project, await workspace(project), ["a@acme.test"])
+    [request] = await requests(harness)
+    stranger = verified(request.model_copy(update={"account_id": uuid4()}), works=False)
+    assert isinstance(stranger, AccountConnectionFailed)
+    await harness.deliver(stranger)
+    assert (await shown(project, made))["progress"]["pending"] == 1

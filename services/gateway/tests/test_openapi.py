@@ -29,8 +29,12 @@ def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+def of_a_dialect(operation: dict[str, Any]) -> bool:
+    return any("dialect" in tag for tag in operation["tags"])
+
+
 def test_every_call_is_there(document: dict[str, Any]) -> None:
-    assert {name for name, _ in operations(document)} == {
+    assert {name for name, operation in operations(document) if not of_a_dialect(operation)} == {
         "POST /v1/organizations",
         "GET /v1/organizations",
         "GET /v1/organizations/{organization_id}",
@@ -87,8 +91,6 @@ def test_every_call_is_there(document: dict[str, Any]) -> None:
         "GET /v1/webhooks/{webhook_id}/deliveries",
         "GET /v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
         "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-        "POST /api/v1/imap_auth",
-        "POST /v1/imap_auth",
     }
 
 
@@ -103,7 +105,7 @@ def test_every_call_says_what_it_does_and_what_goes_wrong(document: dict[str, An
 
 def test_errors_are_problems_with_examples(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
-        if "imap_auth" in name:
+        if of_a_dialect(operation):
             continue
         for status, response in operation["responses"].items():
             if status.startswith(("2", "3")):

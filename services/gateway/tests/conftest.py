@@ -6,6 +6,7 @@ import pytest
 
 from berth_testing.gateway_harness import GatewayHarness, Project, run_gateway
 from berth_testing.postgres import PostgresServer
+from berth_testing.webhook_bed import WebhookBed, webhook_bed
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +27,11 @@ async def project(harness: GatewayHarness) -> AsyncIterator[Project]:
     """A project whose organization has ten seats of each kind."""
     made = await harness.project(await harness.organization())
     async with made.http:
+        yield made
+
+
+@pytest.fixture
+async def bed(harness: GatewayHarness, project: Project) -> AsyncIterator[WebhookBed]:
+    """The project with a receiver of webhooks."""
+    async with webhook_bed(harness, project) as made:
         yield made

@@ -148,7 +148,7 @@ def _keys(published: Sequence[_Published]) -> Iterator[Finding]:
     for one in published:
         evidence = (one.answer.evidence, *one.answer.records)
         if one.key is None:
-            best = max(one.answer.records, key=lambda text: parse_dkim(text).usable)
+            best = min(one.answer.records, key=lambda text: _rank(parse_dkim(text)))
             mend = _changed(one, None, *(text for text in one.answer.records if text != best))
             yield finding("DKIM_MULTIPLE_RECORDS", one.selector, *evidence, publish=mend)
             continue
@@ -165,6 +165,11 @@ def _keys(published: Sequence[_Published]) -> Iterator[Finding]:
     if usable and all(one.key is not None and one.key.kind == "ed25519" for one in usable):
         for one in usable:
             yield finding("DKIM_ED25519_ONLY", one.selector, one.answer.evidence)
+
+
+def _rank(key: DkimKey) -> tuple[bool, int]:
+    """The lower, the better a key is."""
+    return not key.usable, len(key.faults)
 
 
 def _changed(one: _Published, value: str | None, *replaces: str) -> list[RecordChange]:

@@ -14,6 +14,7 @@ __all__ = ["mended", "merged", "rewrite", "split_up"]
 #: A record of this length, and with it the answer, still fits the smallest packet (RFC 7208 §3.4).
 RECORD_BYTES: Final = 450
 
+_ALL: Final = re.compile(r"[+?~-]?all", re.IGNORECASE)
 _ENDING: Final = re.compile(r"[+?~-]?all$|redirect=", re.IGNORECASE)
 _MISSPELT: Final[Sequence[tuple[re.Pattern[str], str]]] = tuple(
     (re.compile(pattern, re.IGNORECASE), right)
@@ -46,9 +47,9 @@ def rewrite(
 
 
 def mended(record: SpfRecord, swap: Mapping[str, str], *, ending: str = "") -> str:
-    """The record with these terms swapped, what is void repaired or left out, and nothing twice; see `rewrite`."""
+    """The record with these terms swapped, what is void repaired or left out, nothing twice, nothing behind `all`."""
     swapped = (swap.get(term, term) for term in record.text.split(" ")[1:] if term)
-    terms = _tidy(term for text in swapped for term in text.split(" ") if term)
+    terms = _without_tail(_tidy(term for text in swapped for term in text.split(" ") if term))
     if ending:
         terms = [*(term for term in terms if not _ENDING.match(term)), ending]
     return " ".join(["v=spf1", *terms])
@@ -92,6 +93,12 @@ def _tidy(texts: Iterable[str]) -> list[str]:
             once = isinstance(term, Modifier) and term.name in {"redirect", "exp"}
             kept.setdefault(term.name if once and isinstance(term, Modifier) else term.text.lower(), term.text)
     return list(kept.values())
+
+
+def _without_tail(terms: Sequence[str]) -> list[str]:
+    """The terms without the mechanisms behind `all`, which nobody gets to."""
+    end = next((index for index, term in enumerate(terms) if _ALL.fullmatch(term)), len(terms))
+    return [term for index, term in enumerate(terms) if index <= end or "=" in term.partition(":")[0]]
 
 
 def _readable(text: str) -> list[str]:

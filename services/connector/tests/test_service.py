@@ -119,6 +119,7 @@ class Connector:
             mailboxes=self.servers,
             store=self.store,
             queue=self.queue,
+            tokens=None,  # nobody here signs in through a workspace
             breaker=Breaker(self.clock),
             clock=self.clock,
             rng=random.Random(7),

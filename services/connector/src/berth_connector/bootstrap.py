@@ -22,7 +22,7 @@ from berth_connector.workspaces.requests import EXPIRY as EXPIRY_WARNING
 from berth_connector.workspaces.requests import VERIFY as VERIFY_WORKSPACE
 from berth_events.runtime.buses import open_bus
 from berth_events.runtime.clock import Clock, SystemClock
-from berth_events.runtime.database import open_pool
+from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.parking import Parking
 from berth_events.runtime.projector import Projector
 from berth_events.runtime.relay import Relay
@@ -33,7 +33,7 @@ from berth_events.runtime.worker_pool import WorkerPool
 from berth_net import DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Opener, VaultReader
 
-__all__ = ["SERVICE", "build", "make_prober", "make_tokens"]
+__all__ = ["SERVICE", "build", "make_handlers", "make_prober", "make_tokens"]
 
 #: Verifications at once in this process: each holds two connections, and memory for TLS.
 CONCURRENCY: Final = 200
@@ -77,6 +77,54 @@ def make_tokens(settings: ConnectorSettings, clock: Clock) -> Iterator[TokenSour
         sessions.close()
 
 
+def make_handlers(
+    pool: Pool,
+    vault_pool: Pool,
+    vault: VaultReader,
+    prober: Prober,
+    tokens: TokenSource,
+    store: EventStore,
+    queue: WorkQueue,
+    clock: Clock,
+    rng: random.Random,
+    *,
+    recheck: timedelta,
+) -> Handlers:
+    """The handlers of every kind of work."""
+    verify = VerifyHandler(
+        pool=pool,
+        vault_pool=vault_pool,
+        vault=vault,
+        mailboxes=prober,
+        store=store,
+        queue=queue,
+        tokens=tokens,
+        breaker=Breaker(clock),
+        clock=clock,
+        rng=rng,
+        recheck=recheck,
+    )
+    verify_workspace = WorkspaceHandler(
+        pool=pool,
+        vault_pool=vault_pool,
+        vault=vault,
+        identity=prober,
+        tokens=tokens,
+        store=store,
+        queue=queue,
+        clock=clock,
+        rng=rng,
+    )
+    return Handlers(
+        {
+            VERIFY: verify,
+            RECHECK: verify,
+            VERIFY_WORKSPACE: verify_workspace,
+            EXPIRY_WARNING: ExpiryHandler(store, queue, clock),
+        }
+    )
+
+
 @asynccontextmanager
 async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
     """Build every part of the connector, and release it at the end."""
@@ -85,46 +133,23 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
     queue = WorkQueue(clock, default_limit=CONCURRENCY_PER_DESTINATION, lease=timedelta(seconds=settings.lease_seconds))
     intake = Intake(queue, clock)
     vault_dsn = settings.vault_database_url.get_secret_value()
-    rng = random.Random()  # noqa: S311 - jitter is no secret
-    vault = VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value()))
     async with (
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-connector", max_size=settings.pool_size) as pool,
         await open_pool(vault_dsn, application_name="berth-connector-vault", max_size=_VAULT_POOL) as vault_pool,
     ):
         with make_tokens(settings, clock) as tokens:
-            prober = make_prober(settings, clock)
-            verify = VerifyHandler(
-                pool=pool,
-                vault_pool=vault_pool,
-                vault=vault,
-                mailboxes=prober,
-                store=store,
-                queue=queue,
-                tokens=tokens,
-                breaker=Breaker(clock),
-                clock=clock,
-                rng=rng,
+            handler = make_handlers(
+                pool,
+                vault_pool,
+                VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value())),
+                make_prober(settings, clock),
+                tokens,
+                store,
+                queue,
+                clock,
+                random.Random(),  # noqa: S311 - jitter is no secret
                 recheck=timedelta(hours=settings.berth_recheck_hours),
-            )
-            verify_workspace = WorkspaceHandler(
-                pool=pool,
-                vault_pool=vault_pool,
-                vault=vault,
-                identity=prober,
-                tokens=tokens,
-                store=store,
-                queue=queue,
-                clock=clock,
-                rng=rng,
-            )
-            handler = Handlers(
-                {
-                    VERIFY: verify,
-                    RECHECK: verify,
-                    VERIFY_WORKSPACE: verify_workspace,
-                    EXPIRY_WARNING: ExpiryHandler(store, queue, clock),
-                }
             )
             yield Parts(
                 pool=pool,

@@ -2,9 +2,18 @@
 
 from typing import Final
 
-from berth_gateway.dialects.mailreach.endpoints import owns, refusal, router
+from fastapi.routing import APIRoute
+
+from berth_gateway.dialects.mailreach import accounts, endpoints
 from berth_gateway.dialects.mailreach.examples import EXAMPLES
+from berth_gateway.dialects.mailreach.refusals import refusal
 
 __all__ = ["EXAMPLES", "ROUTERS", "owns", "refusal"]
 
-ROUTERS: Final = (router,)
+ROUTERS: Final = (endpoints.router, accounts.router)
+
+
+def owns(path: str) -> bool:
+    """Whether a path is MailReach's."""
+    routes = (route for router in ROUTERS for route in router.routes)
+    return any(isinstance(route, APIRoute) and route.path_regex.match(path) for route in routes)

@@ -97,4 +97,4 @@ class ImapAuth:
                 audit = await self._repository.audit(connection, mailbox.address.domain)
                 return dry_run_account(request, mailbox, audit, self._clock.now())
             view = await self._repository.find(connection, tenant.project_id, attempt.account_id)
-        return account(view, alive=True) if view else None
+        return account(view, proven=True) if view else None

@@ -8,26 +8,36 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from berth_events.contracts import Diagnosis, Provider
 from berth_gateway.accounts.schemas import Instant, Secret, Text
 
-__all__ = ["Account", "AccountDomain", "DryRunAccount", "ImapAuthError", "ImapAuthRequest", "Refusal", "Tag"]
+__all__ = [
+    "Account",
+    "AccountDomain",
+    "DryRunAccount",
+    "ImapAuthError",
+    "ImapAuthRequest",
+    "Optional",
+    "Refusal",
+    "Tag",
+    "absent_when_blank",
+]
 
 
-def _absent_when_blank(value: Any) -> Any:
+def absent_when_blank(value: Any) -> Any:
     """Forms cannot say null: an empty field is one that was not filled in."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
 def _false_when_absent(value: Any) -> Any:
-    return _absent_when_blank(value) or False
+    return absent_when_blank(value) or False
 
 
 def _empty_when_absent(value: Any) -> Any:
     return "" if value is None else value
 
 
-Int32 = Annotated[int | None, BeforeValidator(_absent_when_blank), Field(ge=1, le=2**31 - 1)]
-Port = Annotated[int | None, BeforeValidator(_absent_when_blank), Field(ge=1, le=65535)]
-Optional = Annotated[Text | None, BeforeValidator(_absent_when_blank)]
-OptionalSecret = Annotated[Secret | None, BeforeValidator(_absent_when_blank)]
+Int32 = Annotated[int | None, BeforeValidator(absent_when_blank), Field(ge=1, le=2**31 - 1)]
+Port = Annotated[int | None, BeforeValidator(absent_when_blank), Field(ge=1, le=65535)]
+Optional = Annotated[Text | None, BeforeValidator(absent_when_blank)]
+OptionalSecret = Annotated[Secret | None, BeforeValidator(absent_when_blank)]
 Flag = Annotated[bool, BeforeValidator(_false_when_absent)]
 
 
@@ -50,8 +60,8 @@ class ImapAuthRequest(BaseModel):
     smtp_server_port: Port = None
     smtp_server_username: Optional = None
     smtp_server_password: OptionalSecret = None
-    smtp_server_auth_type: Annotated[Literal["plain", "login"] | None, BeforeValidator(_absent_when_blank)] = None
-    smtp_server_starttls: Annotated[bool | None, BeforeValidator(_absent_when_blank)] = Field(
+    smtp_server_auth_type: Annotated[Literal["plain", "login"] | None, BeforeValidator(absent_when_blank)] = None
+    smtp_server_starttls: Annotated[bool | None, BeforeValidator(absent_when_blank)] = Field(
         default=None, description="accepted; the port decides, since clients send false with 587 and true with 465"
     )
     smtp_only: Flag = Field(default=False, description="IMAP is neither required nor tried")

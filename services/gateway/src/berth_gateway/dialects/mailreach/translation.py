@@ -1,31 +1,34 @@
 """Between MailReach's forms and ours."""
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 from uuid import UUID
 
-from berth_events.contracts import Provider, Verification
+from berth_events.contracts import AccountSettings, Provider, Verification
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
-from berth_gateway.accounts.mailboxes import Mailbox
+from berth_gateway.accounts.mailboxes import Change, Mailbox
 from berth_gateway.accounts.presentation import domain_resource
 from berth_gateway.accounts.repository import AccountView, Audit
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
+from berth_gateway.dialects.mailreach.account_schemas import AccountUpdate
 from berth_gateway.dialects.mailreach.schemas import (
     Account,
     AccountDomain,
     DryRunAccount,
     ImapAuthError,
     ImapAuthRequest,
+    Tag,
 )
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_vault import Credential, SecretName
 
-__all__ = ["account", "dry_run_account", "error_of", "mailbox_of"]
+__all__ = ["account", "change_of", "dry_run_account", "error_of", "mailbox_of"]
 
 _DEFAULT_PORTS: Final = {"imap": 993, "smtp": 587}
 _SENDING_PROVIDERS: Final[dict[Provider, str | None]] = {"gmail": "google", "outlook": "microsoft", "custom": None}
 
 Protocol = Literal["imap", "smtp"]
+V = TypeVar("V")
 
 
 async def mailbox_of(request: ImapAuthRequest, vetting: ServerVetting) -> Mailbox:
@@ -63,13 +66,15 @@ async def mailbox_of(request: ImapAuthRequest, vetting: ServerVetting) -> Mailbo
     )
 
 
-def account(view: AccountView, *, alive: bool) -> Account:
-    """The account with every documented key.
+def account(view: AccountView, *, proven: bool = False) -> Account:
+    """The account with every documented key: settings as they are stored, measurements of a warm-up network null or zero.
 
     Args:
         view: what is known.
-        alive: it was proven to work.
+        proven: it was just now, even if that is not in the view yet.
     """
+    settings, checkup = view.settings, view.checkup
+    works = proven or view.status == "connected"
     return Account(
         id=view.number,
         created_at=view.created_at,
@@ -77,13 +82,50 @@ def account(view: AccountView, *, alive: bool) -> Account:
         first_name=view.first_name,
         last_name=view.last_name,
         provider=view.provider,
-        alive=alive and not view.suspended,
+        alive=works and settings.alive is not False and not view.suspended,
         suspended=view.suspended,
+        warming_enabled=bool(settings.warmup_enabled) and view.seat_kind != "spam_check",
         spamchecker_enabled=view.seat_kind == "spam_check",
+        config_rampup_target=_given(settings.warmup_target, 25),
+        config_rampup_increase=_given(settings.warmup_increase, 2),
+        config_max_conversation_running=_given(settings.warmup_conversations, 10),
+        config_smtp_append_after_sent=_given(settings.append_sent, default=True),
+        time_zone=view.time_zone,
+        autopilot=_given(settings.autopilot, default=True),
+        has_refresh_token=view.workspace_id is not None,
         imap_issue=view.imap_issue,
-        detected_sending_provider=_SENDING_PROVIDERS[view.provider],
+        detected_sending_provider=(checkup and checkup.provider) or _SENDING_PROVIDERS[view.provider],
+        sending_reverse_dns_value=checkup and checkup.reverse_dns,
+        sending_ip=checkup and checkup.sending_ip,
+        signature=view.signature,
+        tags=[Tag(id=tag.number, name=tag.name) for tag in view.tags],
         domain=_domain(view.domain, view.domain_number, view.domain_created_at, view.audit),
     )
+
+
+def change_of(request: AccountUpdate) -> Change:
+    """The change that an update asks for."""
+    return Change(
+        first_name=request.first_name,
+        last_name=request.last_name,
+        imap_issue=request.imap_issue,
+        signature=request.signature,
+        time_zone=request.time_zone,
+        settings=AccountSettings(
+            alias=request.alias,
+            description=request.desc,
+            alive=request.alive,
+            autopilot=request.autopilot,
+            append_sent=request.config_smtp_append_after_sent,
+            warmup_target=request.config_rampup_target,
+            warmup_increase=request.config_rampup_increase,
+            warmup_conversations=request.config_max_conversation_running,
+        ),
+    )
+
+
+def _given(value: V | None, default: V) -> V:
+    return default if value is None else value
 
 
 def dry_run_account(request: ImapAuthRequest, mailbox: Mailbox, audit: Audit | None, now: datetime) -> DryRunAccount:
@@ -157,6 +199,8 @@ def _server(request: ImapAuthRequest, protocol: Protocol) -> NamedServer | None:
 
 def _domain(domain: str, number: int, created_at: datetime, audit: Audit | None) -> AccountDomain:
     shown = domain_resource(domain, audit)
+    registration = audit.definite.registration if audit else None
+    web = audit.definite.web if audit else None
     return AccountDomain(
         id=number,
         created_at=created_at,
@@ -171,4 +215,9 @@ def _domain(domain: str, number: int, created_at: datetime, audit: Audit | None)
         dmarc_valid=shown.dmarc_valid,
         dmarc_value=shown.dmarc_value,
         mx_records=shown.mx_records,
+        creation_date=registration and registration.created_at,
+        expire_at=registration and registration.expires_at,
+        domain_http_response=web and web.http,
+        domain_https=web and web.https,
+        avg_score=audit.definite.health_score if audit else None,
     )

@@ -7,9 +7,11 @@ import pytest
 from pydantic import BaseModel
 
 from berth_gateway.accounts import schemas
-from berth_gateway.api import examples
+from berth_gateway.api import examples, import_examples
 from berth_gateway.dialects.mailreach import examples as mailreach_examples
 from berth_gateway.dialects.mailreach.schemas import Account, ImapAuthError, ImapAuthRequest
+from berth_gateway.imports.schemas import Import, ImportPlan, ImportRowPage
+from berth_gateway.workspaces.schemas import EmailWorkspace
 from berth_testing.gateway_harness import GatewayHarness
 
 
@@ -78,6 +80,19 @@ def test_every_call_is_there(document: dict[str, Any]) -> None:
         "GET /v1/domains/{domain}",
         "POST /v1/domains/{domain}/audit",
         "GET /v1/usage",
+        "POST /v1/workspaces",
+        "GET /v1/workspaces",
+        "GET /v1/workspaces/{workspace_id}",
+        "PATCH /v1/workspaces/{workspace_id}",
+        "DELETE /v1/workspaces/{workspace_id}",
+        "PUT /v1/workspaces/{workspace_id}/credentials",
+        "POST /v1/workspaces/{workspace_id}/imports",
+        "POST /v1/imports",
+        "GET /v1/imports",
+        "GET /v1/imports/{import_id}",
+        "GET /v1/imports/{import_id}/accounts",
+        "GET /v1/imports/{import_id}/rejected.csv",
+        "GET /v1/imports/{import_id}/events",
         "GET /v1/events",
         "GET /v1/events/stream",
         "POST /v1/webhooks",
@@ -148,6 +163,10 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
         (schemas.Account, examples.ACCOUNT),
         (schemas.AccountPage, examples.ACCOUNT_PAGE),
         (schemas.VerificationReport, examples.VERIFICATION),
+        (EmailWorkspace, import_examples.WORKSPACE),
+        (Import, import_examples.IMPORT),
+        (ImportRowPage, import_examples.IMPORT_ROWS),
+        (ImportPlan, import_examples.IMPORT_PLAN),
         (Account, mailreach_examples.ACCOUNT),
         (ImapAuthError, mailreach_examples.IMAP_AUTH_ERROR),
     ],

@@ -32,6 +32,7 @@ __all__ = [
     "VerificationReport",
     "VerificationSummary",
     "instant",
+    "storable",
 ]
 
 AccountStatus = Literal["pending", "connected", "failed", "disconnected"]
@@ -45,7 +46,7 @@ def instant(moment: datetime) -> str:
 def storable(text: str) -> str:
     """The text, when Postgres can store it."""
     # the error must not show the value: it may be a secret
-    if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)):
         raise ValueError("contains NUL or a lone surrogate")
     return text
 

@@ -95,7 +95,7 @@ def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         remedy = "Save the file as CSV UTF-8."
         raise _refused(f"The file is not UTF-8 at byte {error.start}.", remedy) from None
-    heading = text.lstrip("\r\n").partition("\n")[0]
+    heading, *_ = text.lstrip("\r\n").splitlines() or [""]
     delimiter = max(_DELIMITERS, key=heading.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = 0

@@ -1,5 +1,6 @@
 """Accounts that sign in through an email workspace: one, or thousands of them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -110,7 +111,10 @@ class WorkspaceAccounts:
         Raises:
             SeatLimitReached: more than the free seats.
         """
-        accounts = [self._account(workspace, account_id, mailbox) for account_id, mailbox in mailboxes.items()]
+        accounts: list[NewAccount] = []
+        for some in chunks(list(mailboxes.items())):
+            accounts += [self._account(workspace, account_id, mailbox) for account_id, mailbox in some]
+            await asyncio.sleep(0)  # others have their turn
         entries = await self._bulk.connect(connection, workspace.tenant, accounts, terms, context)
         if terms.import_id is not None and accounts:
             parts = list(chunks(accounts, _PART))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from berth_dns_auditor.checks.dkim import check_dkim
+from berth_dns_auditor.checks.known import Known
 from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.resolver import Resolver
 from berth_events.contracts import DkimCheck
@@ -172,3 +173,42 @@ async def test_an_open_question_about_the_provider_leaves_a_bad_key_open(dns: Dn
     zone = {"default._domainkey.example.com TXT": [REVOKED], "example.com MX": fails}
 
     assert (await check(dns(zone))).check.state == "unknown"
+
+
+async def test_a_selector_from_a_message_is_asked_for_first(dns: Dns) -> None:
+    resolver = dns(
+        DOMAIN | {"20251104._domainkey.example.com TXT": [KEY], "default._domainkey.example.com TXT": [REVOKED]}
+    )
+
+    outcome = await check_dkim(resolver, "example.com", "probe", Known(selectors=("20251104",)))
+
+    assert outcome.check == DkimCheck(state="pass", selector="20251104", value=KEY)
+    assert outcome.findings == ()
+    assert ("default._domainkey.example.com", "TXT") not in resolver.asked  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "zone", [{}, {"old._domainkey.example.com TXT": [KEY]}, {"_domainkey.example.com TXT": "SERVFAIL"}]
+)
+async def test_a_verified_message_proves_a_selector_without_its_key(dns: Dns, zone: dict[str, list[str]]) -> None:
+    known = Known(selectors=("20251104",), proven=frozenset({"20251104"}))
+
+    outcome = await check_dkim(dns(DOMAIN | zone), "example.com", "probe", known)
+
+    assert outcome.check == DkimCheck(state="pass", selector="20251104", value="")
+
+
+async def test_a_key_that_is_read_says_more_than_an_old_message(dns: Dns) -> None:
+    known = Known(selectors=("s",), proven=frozenset({"s"}))
+
+    outcome = await check_dkim(dns(DOMAIN | {"s._domainkey.example.com TXT": [REVOKED]}), "example.com", "probe", known)
+
+    assert outcome.check.state == "fail"
+
+
+async def test_a_selector_that_cannot_be_a_name_is_not_asked_for(dns: Dns) -> None:
+    known = Known(selectors=("a b", "..", "x" * 64, "-", "\xe4", ""))
+    resolver = dns(DOMAIN | {"default._domainkey.example.com TXT": [KEY]})
+
+    assert (await check_dkim(resolver, "example.com", "probe", known)).check.selector == "default"
+    assert all(name.isascii() and ".." not in name for name, _ in resolver.asked)  # type: ignore[attr-defined]

@@ -28,6 +28,9 @@ SENDERS_MAX: Final = 4
 PTR_NAMES_MAX: Final = 4
 SIGNERS_MAX: Final = 4
 
+#: Findings with which mail from the address does not count, or is refused.
+_FAILING: Final = frozenset({"SPF_SENDING_IP_NOT_PASS", "SPF_NOT_ALIGNED", "RDNS_MISSING", "RDNS_NOT_CONFIRMED"})
+
 _POOL: Final = re.compile(
     r"(?:^|[.-])(?:dyn|dynamic|dhcp|dialup|dial-?in|dsl|adsl|vdsl|xdsl|cable|ppp|pppoe|pool|broadband|ftth|fiber|res|"
     r"residential|unassigned|unused)[0-9]*(?=[.-])"
@@ -58,10 +61,10 @@ async def _check(resolver: Resolver, domain: str, sender: Sender) -> Outcome[Sen
     if verdict.result == "pass" and aligned is False:
         evidence = f"return path {envelope}, From {domain}"
         findings.append(finding("SPF_NOT_ALIGNED", f"{domain} {sender.address}", evidence))
-    unanswered = any(found.code == "DNS_TEMPFAIL" for found in findings)
+    bad = any(found.code in _FAILING for found in findings)
     good = verdict.result == "pass" and aligned is True and confirmed is not None
     check = SenderCheck(
-        state="pass" if good else "unknown" if unanswered else "fail",
+        state="fail" if bad else "pass" if good else "unknown",
         address=sender.address,
         reverse_dns=printable(confirmed) if confirmed else None,
         spf=verdict.result,

@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv/bin
 BUS ?=
 TESTS ?=
+MINUTES ?=
 export BUS
 
 ##@ Try it
@@ -50,6 +51,15 @@ test: develop ## Run the tests, on real servers. TESTS="services/billing -k seat
 .PHONY: bench
 bench: develop ## Measure; writes what it found to the terminal
 	PYTHONPATH=tests $(VENV)/python -m benchmarks
+
+.PHONY: bench-dns
+bench-dns: develop ## Measure the DNS auditor beside checkdmarc, on one machine's zones, near and 20 ms away
+	@tests/support/install-servers
+	PYTHONPATH=tests $(VENV)/python -m benchmarks.dns
+
+.PHONY: fuzz-dns
+fuzz-dns: develop ## Try the auditor's parser of DNS messages against dnspython for MINUTES (10)
+	PYTHONPATH=tests $(VENV)/python -m benchmarks.fuzzing $(MINUTES)
 
 .PHONY: help
 help: ## Explain the targets

@@ -58,7 +58,6 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, half
     loop = asyncio.get_running_loop()
     while data := await reader.read(65_536):
         loop.call_later(half, writer.write, data)
-    loop.call_later(half, writer.close)
 
 
 async def _serve(target: tuple[str, int], seconds: float) -> None:
@@ -67,7 +66,13 @@ async def _serve(target: tuple[str, int], seconds: float) -> None:
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(seconds)  # the handshake
         there = await asyncio.open_connection(*target)
-        await asyncio.gather(_pump(reader, there[1], half), _pump(there[0], writer, half), return_exceptions=True)
+        ways = [asyncio.create_task(_pump(*way, half)) for way in ((reader, there[1]), (there[0], writer))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(seconds)  # what is still on its way
+        for way in ways:
+            way.cancel()
+        for end in (writer, there[1]):
+            end.close()
 
     loop = asyncio.get_running_loop()
     server = await asyncio.start_server(relay, "127.0.0.1", 0)

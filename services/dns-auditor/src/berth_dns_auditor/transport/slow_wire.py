@@ -18,7 +18,7 @@ from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.ANY.TXT import TXT
 
 from berth_dns_auditor.transport.names import name_text
-from berth_dns_auditor.transport.wire import MalformedReply, Reply
+from berth_dns_auditor.transport.wire import NEGATIVE_TTL, MalformedReply, Reply
 
 __all__ = ["read_reply_slowly"]
 
@@ -44,14 +44,15 @@ def read_reply_slowly(message: bytes) -> Reply:
         chain = reply.resolve_chaining()
     except (dns.exception.DNSException, ValueError, struct.error) as error:
         raise MalformedReply(type(error).__name__) from error
-    soa = any(rrset.rdtype == dns.rdatatype.SOA for rrset in reply.authority)
+    soas = [rrset.name for rrset in reply.authority if rrset.rdtype == dns.rdatatype.SOA]
+    timed = chain.answer is not None or any(chain.canonical_name.is_subdomain(zone) for zone in soas)
     return Reply(
         rcode,
         authenticated=bool(reply.flags & dns.flags.AD),
         records=tuple(_record(rdata) for rdata in chain.answer or ()),
         aliases=tuple(_text(rrset[0].target) for rrset in chain.cnames),
-        ttl=chain.minimum_ttl,
-        settled=bool(chain.answer is not None or not chain.cnames or rcode or soa),
+        ttl=chain.minimum_ttl if timed else min(chain.minimum_ttl, NEGATIVE_TTL),
+        settled=bool(chain.answer is not None or not chain.cnames or rcode or soas),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 from berth_dns_auditor.resolver import Rdtype
 from berth_dns_auditor.transport.names import read_name, skip_name, wire_name
 
-__all__ = ["EDNS_PAYLOAD", "RDTYPES", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
+__all__ = ["EDNS_PAYLOAD", "RDTYPES", "NEGATIVE_TTL", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
 
 #: What fits one unfragmented datagram (DNS flag day 2020).
 EDNS_PAYLOAD: Final = 1232
@@ -53,6 +53,8 @@ _OPCODE: Final = 0x7800
 _TC: Final = 0x0200
 _AD: Final = 0x0020
 _RCODE: Final = 0x000F
+#: Types of which a name has one record at most.
+_SINGLE: Final = ("CNAME", "SOA")
 _TTL_MAX: Final = 0x7FFF_FFFF
 _OPT_RECORD: Final = b"\0" + struct.pack(">HHIH", _OPT, EDNS_PAYLOAD, 0, 0)
 #: ASCII letters to the bit that changes their case; the lengths of labels (below 64) are no letters.
@@ -157,10 +159,10 @@ def read_reply(message: bytes, asked: Question) -> Reply:
 
 def _read(message: bytes, asked: Question, position: int) -> Reply:
     _, flags, _, answers, authorities, additional = _HEADER.unpack_from(message)
-    if flags & _TC:
-        return Reply(flags & _RCODE, truncated=True)
     if not flags & _QR or flags & _OPCODE:
         raise Unusual("not a response to a query")
+    if flags & _TC:
+        return Reply(flags & _RCODE, truncated=True)
     if answers + authorities + additional > RECORDS_MAX:
         raise MalformedReply(f"more than {RECORDS_MAX} records")
     if RDTYPES[asked.rdtype] not in _READERS:
@@ -214,8 +216,8 @@ def _authority(message: bytes, position: int, sections: _Sections) -> int:
     if rdtype == _SOA:
         owner, _ = read_name(message, start)
         numbers = skip_name(message, skip_name(message, position))
-        if rdclass != _IN or numbers + 20 != position + size:
-            raise Unusual("an SOA that is malformed")
+        if rdclass != _IN or numbers + 20 != position + size or sections.soas:
+            raise Unusual("an SOA that is malformed, or not alone")
         minimum: int = _SOA_NUMBERS.unpack_from(message, numbers)[4]
         sections.soas.append((owner, min(ttl if ttl <= _TTL_MAX else 0, minimum)))
     return position + int(size)
@@ -231,8 +233,8 @@ def _conclude(message: bytes, asked: Question, rcode: int, sections: _Sections, 
         if len(aliases) > ALIASES_MAX:
             raise Unusual("a loop of aliases")
         here = [record for record in sections.found if record[0] == name]
-    if here and rcode:
-        raise Unusual("records and an error")
+    if here and (rcode or (asked.rdtype in _SINGLE and len(here) > 1)):
+        raise Unusual("records and an error, or more than there can be")
     if here:
         ttls += [ttl for _, ttl, _, _ in here]
     else:

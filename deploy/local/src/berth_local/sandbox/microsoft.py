@@ -105,7 +105,7 @@ class Microsoft:
             text = (
                 f"The client application '{client_id}' is missing service principal in the tenant '{tenant.tenant_id}'."
             )
-            raise self._refusal("unauthorized_client", 7000229, text)
+            raise self._refusal("invalid_client", 7000229, text, status=401)
         scope = form.get("scope", "")
         if not scope.split() or not all(one.endswith("/.default") for one in scope.split()):
             text = (

@@ -85,8 +85,8 @@ class MicrosoftGrants:
                 answer = application.acquire_token_for_client(scopes=[_SCOPE])
         except EndpointFailed as error:
             raise endpoint_fault(error) from error
-        except ValueError as error:  # the discovery's answer is in its text
-            found = _AADSTS.search(str(error))
+        except ValueError as error:  # the discovery's answer is in the text of what it was raised for
+            found = _AADSTS.search(f"{error} {error.__context__}")
             if found is None:
                 raise endpoint_fault(
                     EndpointFailed("MALFORMED", "The identity provider's answer is not one of OAuth.")

@@ -30,14 +30,14 @@ from berth_vault import Binding, VaultReader
 
 
 async def workspace(project: Project, body: dict[str, Any] | None = None) -> UUID:
-    answer = await project.http.post("/v1/workspaces", json=body or google_body())
+    answer = await project.http.post("/v1/email-workspaces", json=body or google_body())
     assert answer.status_code == 202, answer.text
     return UUID(answer.json()["id"])
 
 
 async def imported(project: Project, workspace_id: UUID, accounts: Sequence[Any], **options: Any) -> dict[str, Any]:
     body = {"accounts": list(accounts), **options}
-    answer = await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json=body)
+    answer = await project.http.post(f"/v1/email-workspaces/{workspace_id}/imports", json=body)
     assert answer.status_code == (200 if options.get("dry_run") else 202), answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -167,7 +167,7 @@ async def test_rejected_rows_are_a_file_that_spreadsheets_take_for_text(project:
 async def test_all_or_nothing_is_nothing_when_one_row_is_wrong(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await workspace(project)
     await harness.published()
-    path = f"/v1/workspaces/{workspace_id}/imports"
+    path = f"/v1/email-workspaces/{workspace_id}/imports"
     body = {"accounts": ["a@acme.test", "nonsense@", "a@acme.test"], "mode": "all_or_nothing"}
     answer = await project.http.post(path, json=body)
     assert answer.status_code == 422
@@ -208,15 +208,15 @@ async def test_a_dry_run_tells_and_stores_nothing(harness: GatewayHarness, proje
 async def test_an_organization_without_a_subscription_imports_nothing(harness: GatewayHarness) -> None:
     project = await harness.project(await harness.organization(subscribed=False))
     async with project.http as http:
-        workspace_id = (await http.post("/v1/workspaces", json=google_body())).json()["id"]
-        answer = await http.post(f"/v1/workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
+        workspace_id = (await http.post("/v1/email-workspaces", json=google_body())).json()["id"]
+        answer = await http.post(f"/v1/email-workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
         assert answer.status_code == 402
 
 
 async def test_a_repeated_import_is_done_once(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await workspace(project)
     key = {"Idempotency-Key": str(uuid4())}
-    path, body = f"/v1/workspaces/{workspace_id}/imports", {"accounts": ["a@acme.test"]}
+    path, body = f"/v1/email-workspaces/{workspace_id}/imports", {"accounts": ["a@acme.test"]}
     first, second = [await project.http.post(path, json=body, headers=key) for _ in range(2)]
     assert first.json() == second.json()
     assert second.headers["idempotent-replayed"] == "true"
@@ -301,7 +301,7 @@ async def test_a_rejected_workspace_stops_its_imports(harness: GatewayHarness, p
 async def test_removing_the_workspace_ends_its_imports(project: Project) -> None:
     workspace_id = await workspace(project)
     made = await imported(project, workspace_id, ["a@acme.test"])
-    await project.http.delete(f"/v1/workspaces/{workspace_id}")
+    await project.http.delete(f"/v1/email-workspaces/{workspace_id}")
     now = await shown(project, made)
     assert (now["state"], now["progress"]["removed"]) == ("finished", 1)
 
@@ -331,8 +331,8 @@ async def test_others_see_nothing(harness: GatewayHarness, project: Project) -> 
         assert (await http.get("/v1/imports")).json()["items"] == []
         for path in ("", "/accounts", "/rejected.csv", "/events"):
             assert (await http.get(f"/v1/imports/{made['id']}{path}")).status_code == 404, path
-        mine = await http.post("/v1/workspaces", json=google_body())
-        same = await http.post(f"/v1/workspaces/{mine.json()['id']}/imports", json={"accounts": ["a@acme.test"]})
+        mine = await http.post("/v1/email-workspaces", json=google_body())
+        same = await http.post(f"/v1/email-workspaces/{mine.json()['id']}/imports", json={"accounts": ["a@acme.test"]})
         assert same.json()["progress"]["accepted"] == 1, "an address is unique in a project, not beyond it"
         assert same.json()["number"] == mine.json()["number"] == 1
 
@@ -365,7 +365,7 @@ async def test_imports_are_forgotten_after_a_while(harness: GatewayHarness, proj
     ],
 )
 async def test_a_request_that_makes_no_sense_is_refused(project: Project, body: dict[str, Any], field: str) -> None:
-    answer = await project.http.post(f"/v1/workspaces/{await workspace(project)}/imports", json=body)
+    answer = await project.http.post(f"/v1/email-workspaces/{await workspace(project)}/imports", json=body)
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
@@ -380,9 +380,9 @@ async def test_a_failure_in_the_middle_stores_nothing(
         raise OSError("the database is away")
 
     monkeypatch.setattr("berth_gateway.feed.publish", broken)  # the last write of the transaction
-    answer = await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
+    answer = await project.http.post(f"/v1/email-workspaces/{workspace_id}/imports", json={"accounts": ["a@acme.test"]})
     assert answer.status_code == 503
-    assert (await project.http.delete(f"/v1/workspaces/{workspace_id}")).status_code == 503
+    assert (await project.http.delete(f"/v1/email-workspaces/{workspace_id}")).status_code == 503
     monkeypatch.undo()
     await nothing_is_stored(harness, project)
     assert len(await harness.credentials()) == 1
@@ -432,7 +432,7 @@ async def test_two_thousand_mailboxes(harness: GatewayHarness, project: Project)
     await harness.deliver(*(verified(event, works=number % 10 > 0) for number, event in enumerate(asked)))
     now = await shown(project, made)
     assert (now["state"], now["progress"]["connected"], now["progress"]["failed"]) == ("finished", 1800, 200)
-    assert (await project.http.delete(f"/v1/workspaces/{workspace_id}")).status_code == 204
+    assert (await project.http.delete(f"/v1/email-workspaces/{workspace_id}")).status_code == 204
     assert len(await harness.published()) == 2001
     assert (await harness.seats(project.organization_id))["monitoring"] == 0
     assert (await shown(project, made))["progress"] == now["progress"], "it never goes back"

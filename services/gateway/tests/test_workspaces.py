@@ -32,13 +32,13 @@ from berth_vault import Binding, Credential, VaultReader
 
 
 async def create(project: Project, body: dict[str, Any] | None = None) -> UUID:
-    answer = await project.http.post("/v1/workspaces", json=body or microsoft_body())
+    answer = await project.http.post("/v1/email-workspaces", json=body or microsoft_body())
     assert answer.status_code == 202, answer.text
     return UUID(answer.json()["id"])
 
 
 async def shown(project: Project, workspace_id: UUID) -> dict[str, Any]:
-    answer = await project.http.get(f"/v1/workspaces/{workspace_id}")
+    answer = await project.http.get(f"/v1/email-workspaces/{workspace_id}")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -70,10 +70,10 @@ async def feed_types(project: Project) -> list[str]:
 @pytest.mark.parametrize("as_text", [False, True])
 async def test_a_google_key_is_accepted_and_sealed(harness: GatewayHarness, project: Project, *, as_text: bool) -> None:
     body = google_body() if as_text else google_body(service_account_key=service_account_key())
-    answer = await project.http.post("/v1/workspaces", json=body)
+    answer = await project.http.post("/v1/email-workspaces", json=body)
     assert answer.status_code == 202, answer.text
     workspace = answer.json()
-    assert answer.headers["location"] == f"/v1/workspaces/{workspace['id']}"
+    assert answer.headers["location"] == f"/v1/email-workspaces/{workspace['id']}"
     assert workspace["status"] == "pending"
     assert workspace["number"] == 1
     assert workspace["service_account"] == "berth@acme-mail.iam.gserviceaccount.com"
@@ -93,7 +93,7 @@ async def test_a_google_key_is_accepted_and_sealed(harness: GatewayHarness, proj
 
 
 async def test_a_microsoft_secret_is_accepted_and_sealed(harness: GatewayHarness, project: Project) -> None:
-    answer = await project.http.post("/v1/workspaces", json=microsoft_body(secret_id=str(uuid4())))
+    answer = await project.http.post("/v1/email-workspaces", json=microsoft_body(secret_id=str(uuid4())))
     assert answer.status_code == 202, answer.text
     assert SECRET not in answer.text
     workspace = answer.json()
@@ -129,7 +129,7 @@ async def test_a_microsoft_secret_is_accepted_and_sealed(harness: GatewayHarness
 async def test_a_key_file_that_cannot_work_is_refused(
     harness: GatewayHarness, project: Project, key: object, said: str
 ) -> None:
-    answer = await project.http.post("/v1/workspaces", json=google_body(service_account_key=key))
+    answer = await project.http.post("/v1/email-workspaces", json=google_body(service_account_key=key))
     assert answer.status_code == 422, answer.text
     [error] = answer.json()["errors"]
     assert error["field"] == "service_account_key"
@@ -164,7 +164,7 @@ async def test_a_key_file_that_cannot_work_is_refused(
 async def test_an_app_registration_that_cannot_work_is_refused(
     project: Project, changes: dict[str, Any], field: str, said: str
 ) -> None:
-    answer = await project.http.post("/v1/workspaces", json=microsoft_body(**changes))
+    answer = await project.http.post("/v1/email-workspaces", json=microsoft_body(**changes))
     assert answer.status_code == 422, answer.text
     [error] = answer.json()["errors"]
     assert error["field"] == field
@@ -174,7 +174,7 @@ async def test_an_app_registration_that_cannot_work_is_refused(
 
 async def test_a_repeated_request_makes_one_workspace(harness: GatewayHarness, project: Project) -> None:
     key = {"Idempotency-Key": str(uuid4())}
-    answers = [await project.http.post("/v1/workspaces", json=google_body(), headers=key) for _ in range(2)]
+    answers = [await project.http.post("/v1/email-workspaces", json=google_body(), headers=key) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
     assert answers[1].headers["idempotent-replayed"] == "true"
     assert len(await harness.published()) == 1
@@ -220,7 +220,7 @@ async def test_a_replaced_credential_is_erased_when_the_new_one_was_tried(
     assert isinstance(created, EmailWorkspaceCreated)
     await harness.deliver(workspace_result(created, works=True))
     new = microsoft_body(name=None, provider=None, client_secret="another~Secret")
-    answer = await project.http.put(f"/v1/workspaces/{workspace_id}/credentials", json=new)
+    answer = await project.http.put(f"/v1/email-workspaces/{workspace_id}/credentials", json=new)
     assert answer.status_code == 202, answer.text
     assert answer.json()["status"] == "pending"
     assert answer.json()["credential_version"] == 2
@@ -245,7 +245,7 @@ async def test_a_replaced_credential_is_erased_when_the_new_one_was_tried(
 async def test_credentials_of_the_other_provider_are_refused(project: Project) -> None:
     workspace_id = await create(project)
     new = {"service_account_key": service_account_key()}
-    answer = await project.http.put(f"/v1/workspaces/{workspace_id}/credentials", json=new)
+    answer = await project.http.put(f"/v1/email-workspaces/{workspace_id}/credentials", json=new)
     assert answer.status_code == 422
     assert {error["field"] for error in answer.json()["errors"]} == {
         "service_account_key", "tenant_id", "client_id", "client_secret",
@@ -255,7 +255,7 @@ async def test_credentials_of_the_other_provider_are_refused(project: Project) -
 async def test_name_and_expiry_are_changed(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await create(project)
     await harness.published()
-    path = f"/v1/workspaces/{workspace_id}"
+    path = f"/v1/email-workspaces/{workspace_id}"
     answer = await project.http.patch(path, json={"name": "Sales", "secret_expires_at": "2099-02-01"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["name"] == "Sales"
@@ -277,7 +277,7 @@ async def test_name_and_expiry_are_changed(harness: GatewayHarness, project: Pro
 
 async def test_changes_may_be_conditional(project: Project) -> None:
     workspace_id = await create(project)
-    path = f"/v1/workspaces/{workspace_id}"
+    path = f"/v1/email-workspaces/{workspace_id}"
     tag = (await project.http.get(path)).headers["etag"]
     assert (await project.http.get(path, headers={"If-None-Match": tag})).status_code == 304
     assert (await project.http.patch(path, json={"name": "One"}, headers={"If-Match": tag})).status_code == 200
@@ -288,8 +288,8 @@ async def test_changes_may_be_conditional(project: Project) -> None:
 
 async def test_the_list_is_read_in_pages(project: Project) -> None:
     ids = [str(await create(project, microsoft_body(name=f"W{number}"))) for number in range(3)]
-    first = (await project.http.get("/v1/workspaces?limit=2")).json()
-    second = (await project.http.get(f"/v1/workspaces?limit=2&cursor={first['next_cursor']}")).json()
+    first = (await project.http.get("/v1/email-workspaces?limit=2")).json()
+    second = (await project.http.get(f"/v1/email-workspaces?limit=2&cursor={first['next_cursor']}")).json()
     assert [item["id"] for item in first["items"] + second["items"]] == ids
     assert second["next_cursor"] is None
 
@@ -299,10 +299,10 @@ async def test_a_workspace_goes_with_its_accounts(harness: GatewayHarness, proje
     other = await create(project, google_body())
     for through, names in ((workspace_id, ["ada", "bob"]), (other, ["eve"])):
         body = {"accounts": [f"{name}@acme.test" for name in names]}
-        assert (await project.http.post(f"/v1/workspaces/{through}/imports", json=body)).status_code == 202
+        assert (await project.http.post(f"/v1/email-workspaces/{through}/imports", json=body)).status_code == 202
     await harness.published()
     assert (await harness.seats(project.organization_id))["monitoring"] == 3
-    answer = await project.http.delete(f"/v1/workspaces/{workspace_id}")
+    answer = await project.http.delete(f"/v1/email-workspaces/{workspace_id}")
     assert answer.status_code == 204, answer.text
     events = await harness.published()
     removed = [event for event in events if isinstance(event, AccountRemoved)]
@@ -313,15 +313,15 @@ async def test_a_workspace_goes_with_its_accounts(harness: GatewayHarness, proje
     assert [event for event in events if isinstance(event, EmailWorkspaceRemoved)]
     assert (await harness.seats(project.organization_id))["monitoring"] == 1
     assert {owner for owner, _ in await harness.credentials()} == {other}, "the other workspace keeps its key"
-    assert (await project.http.get(f"/v1/workspaces/{workspace_id}")).status_code == 404
-    assert (await project.http.delete(f"/v1/workspaces/{workspace_id}")).status_code == 404
+    assert (await project.http.get(f"/v1/email-workspaces/{workspace_id}")).status_code == 404
+    assert (await project.http.delete(f"/v1/email-workspaces/{workspace_id}")).status_code == 404
     assert len((await project.http.get("/v1/accounts")).json()["items"]) == 1
 
 
 async def test_removing_one_account_leaves_the_key_to_the_others(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await create(project)
     body = {"accounts": ["ada@acme.test", "bob@acme.test"]}
-    await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json=body)
+    await project.http.post(f"/v1/email-workspaces/{workspace_id}/imports", json=body)
     account = (await project.http.get("/v1/accounts")).json()["items"][0]
     assert (await project.http.delete(f"/v1/accounts/{account['id']}")).status_code == 204
     assert {owner for owner, _ in await harness.credentials()} == {workspace_id}
@@ -332,7 +332,7 @@ async def test_accounts_are_counted_by_status_whatever_the_version_of_the_creden
 ) -> None:
     workspace_id = await create(project)
     body = {"accounts": ["ada@acme.test", "bob@acme.test", "eve@acme.test"]}
-    await project.http.post(f"/v1/workspaces/{workspace_id}/imports", json=body)
+    await project.http.post(f"/v1/email-workspaces/{workspace_id}/imports", json=body)
     requests = [event for event in await harness.published() if isinstance(event, AccountRequested)]
     reference = requests[0].credential_ref.model_copy(update={"version": 2})
     await harness.deliver(verified(requests[0], works=True, reference=reference), verified(requests[1], works=False))
@@ -343,10 +343,10 @@ async def test_accounts_are_counted_by_status_whatever_the_version_of_the_creden
 async def test_others_see_and_change_nothing(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await create(project)
     stranger = await harness.project(await harness.organization())
-    path = f"/v1/workspaces/{workspace_id}"
+    path = f"/v1/email-workspaces/{workspace_id}"
     new = microsoft_body(name=None, provider=None)
     async with stranger.http as http:
-        assert (await http.get("/v1/workspaces")).json()["items"] == []
+        assert (await http.get("/v1/email-workspaces")).json()["items"] == []
         assert (await http.get(path)).status_code == 404
         assert (await http.patch(path, json={"name": "Mine"})).status_code == 404
         assert (await http.put(f"{path}/credentials", json=new)).status_code == 404
@@ -358,8 +358,8 @@ async def test_others_see_and_change_nothing(harness: GatewayHarness, project: P
 async def test_a_key_needs_the_scope(harness: GatewayHarness) -> None:
     reader = await harness.project(await harness.organization(), scopes=["workspaces:read"])
     async with reader.http as http:
-        assert (await http.get("/v1/workspaces")).status_code == 200
-        answer = await http.post("/v1/workspaces", json=microsoft_body())
+        assert (await http.get("/v1/email-workspaces")).status_code == 200
+        answer = await http.post("/v1/email-workspaces", json=microsoft_body())
         assert (answer.status_code, answer.json()["scope"]) == (403, "workspaces:write")
 
 

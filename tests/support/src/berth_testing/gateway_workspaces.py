@@ -45,7 +45,7 @@ def service_account_key(**changes: Any) -> dict[str, Any]:
 
 
 def google_body(**changes: Any) -> dict[str, Any]:
-    """A body for POST /v1/workspaces."""
+    """A body for POST /v1/email-workspaces."""
     return {
         "name": "Acme on Google",
         "provider": "google",
@@ -55,7 +55,7 @@ def google_body(**changes: Any) -> dict[str, Any]:
 
 
 def microsoft_body(**changes: Any) -> dict[str, Any]:
-    """A body for POST /v1/workspaces."""
+    """A body for POST /v1/email-workspaces."""
     body = {
         "name": "Acme on Microsoft",
         "provider": "microsoft",

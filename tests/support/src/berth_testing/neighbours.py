@@ -101,7 +101,7 @@ async def _populate(
             lambda shown: shown["status"] == "connected" and shown["domain"]["last_check_at"] is not None,
             within=10,
         )
-    workspace = await _call(http, "POST", "/v1/workspaces", microsoft_body(name=name))
+    workspace = await _call(http, "POST", "/v1/email-workspaces", microsoft_body(name=name))
     row = {"email": f"import@{name}.test", "password": name, "provider": "gmail"}
     imported = await _call(http, "POST", "/v1/imports", {"accounts": [row]})
     await _call(http, "PATCH", f"/v1/accounts/{account['id']}", {"tags": [name], "signature": name})

@@ -70,7 +70,7 @@ _log = structlog.get_logger(__name__)
 
 
 @router.post(
-    "/workspaces/{workspace_id}/imports",
+    "/email-workspaces/{workspace_id}/imports",
     operation_id="importThroughWorkspace",
     status_code=status.HTTP_202_ACCEPTED,
     response_model=Import,

@@ -35,7 +35,7 @@ from berth_gateway.workspaces.translation import credential_of, midnight
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/workspaces", tags=["email workspaces"])
+router = APIRouter(prefix="/v1/email-workspaces", tags=["email workspaces"])
 
 _CURSOR: Final = "w"
 _IDEMPOTENT: Final = (InvalidIdempotencyKey, IdempotencyKeyReused)
@@ -73,7 +73,7 @@ async def create_workspace(
             connection, caller.tenant, body.name, body.provider, new, context_of(request)
         )
         shown = await _shown(services, connection, caller, workspace_id)
-        headers = {"Location": f"/v1/workspaces/{workspace_id}", **tagged(shown)}
+        headers = {"Location": f"/v1/email-workspaces/{workspace_id}", **tagged(shown)}
         return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), headers)
 
     return (await services.idempotency.run(identified, command)).response()

@@ -133,7 +133,7 @@ class CreateMailbox(Lenient):
     provider: Text = Field(default="custom", description="gmail, outlook, azure or custom; any other is custom")
     smtp: SmtpServer
     imap: ImapServer | None = Field(default=None, description="default: derived, with the credentials of `smtp`")
-    dailySendLimit: Limit = Field(default=15, description="clamped to 1-50")  # noqa: N815
+    dailySendLimit: Limit | None = Field(default=None, description="default: 15; clamped to 1-50")  # noqa: N815
     signature: Html = Field(default="", description="HTML")
     tags: TagList = []
 

@@ -66,7 +66,9 @@ async def connect_of(
         imap, guessed = await _derived(body, vetting)
     secret = body.smtp.password.get_secret_value()
     imap_secret = body.imap.password.get_secret_value() if body.imap and body.imap.password else secret
-    secrets: dict[SecretName, str] = {"smtp_password": secret, "imap_password": imap_secret} if imap else {"smtp_password": secret}
+    secrets: dict[SecretName, str] = (
+        {"smtp_password": secret, "imap_password": imap_secret} if imap else {"smtp_password": secret}
+    )
     first_name, last_name = _names(body.displayName)
     return ConnectAccount(
         mailbox=Mailbox(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from berth_dns_auditor.audit import Auditor
 from berth_dns_auditor.cache import AnswerCache
+from berth_dns_auditor.checks.known import Known, Sender
 from berth_dns_auditor.checks.spf import INVALIDATING
 from berth_dns_auditor.findings import catalogue, finding
 from berth_dns_auditor.resolver import Answer, Rdtype, Resolver
@@ -40,6 +41,23 @@ async def test_all_checks_in_one_record(dns: Dns) -> None:
     assert states(audit.record) == ("pass", "pass", "fail", "pass")
     assert {found.code for found in audit.record.findings} == {"MX_SINGLE_ADDRESS", "DKIM_MISSING"}
     assert audit.incomplete == frozenset()
+
+
+async def test_what_messages_showed_is_part_of_the_audit(dns: Dns) -> None:
+    zone = ZONE | {"20251104._domainkey.example.com TXT": [f"v=DKIM1; k=ed25519; p={'A' * 43}="]}
+    known = Known(selectors=("20251104",), senders=(Sender("8.8.4.4"), Sender("9.9.9.9")))
+
+    record = (await auditor(dns(zone)).audit("example.com", known)).record
+
+    assert (record.dkim.state, record.dkim.selector) == ("pass", "20251104")
+    assert [(one.address, one.state, one.spf_term) for one in record.senders] == [
+        ("8.8.4.4", "pass", "mx"),
+        ("9.9.9.9", "fail", "-all"),
+    ]
+    assert {(found.code, found.subject) for found in record.findings} >= {
+        ("SPF_SENDING_IP_NOT_PASS", "example.com 9.9.9.9"),
+        ("RDNS_MISSING", "9.9.9.9"),
+    }
 
 
 async def test_a_domain_that_does_not_exist(dns: Dns) -> None:

@@ -185,8 +185,7 @@ async def findings_of(resolver: Resolver, case: Case) -> tuple[Finding, ...]:
     )
     senders = await check_senders(resolver, case.domain, [case.sender] if case.sender else [])
     basics = await check_basics(resolver, case.domain)
-    sending = [found for sender in senders for found in sender.findings]
-    return bounded((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings, *sending))
+    return bounded((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings, *senders.findings))
 
 
 async def audit_all(cases: Iterable[Case], zones: Iterable[Records]) -> dict[str, tuple[Finding, ...]]:

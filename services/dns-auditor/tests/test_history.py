@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from berth_dns_auditor.audit import Audit
 from berth_dns_auditor.history import changes, known, settle
-from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
+from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SenderCheck, SpfCheck
 
 State = Literal["pass", "fail", "unknown"]
 
@@ -48,6 +48,19 @@ def test_an_open_check_keeps_its_last_answer_with_its_findings() -> None:
 
         assert definite.spf == before.spf
         assert codes(definite.findings) == {"SPF_LOOP", "DMARC_MISSING"}
+
+
+def test_an_address_without_an_answer_keeps_its_last_one_with_its_findings() -> None:
+    fails = SenderCheck(state="fail", address="192.0.2.1", spf="fail", spf_domain="example.com")
+    new = SenderCheck(state="pass", address="192.0.2.2", spf="pass", spf_domain="example.com")
+    before = record(found("SPF_SENDING_IP_NOT_PASS"), found("RDNS_MISSING")).model_copy(update={"senders": (fails,)})
+    lost = fails.model_copy(update={"state": "unknown", "spf": "temperror"})
+    now = record(found("DNS_TEMPFAIL"), found("SPF_NO_ALL")).model_copy(update={"senders": (lost, new)})
+
+    definite = settle(Audit(now, frozenset({"senders"})), before, patient=False)
+
+    assert definite.senders == (fails, new)
+    assert codes(definite.findings) == {"SPF_SENDING_IP_NOT_PASS", "RDNS_MISSING", "SPF_NO_ALL"}
 
 
 def test_a_decided_check_with_an_open_question_clears_nothing_until_patience_ends() -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import NamedTuple
 
 import pytest
 
 from berth_dns_auditor.checks.known import Sender
-from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.checks.sending import _is_generic, check_senders
 from berth_dns_auditor.resolver import Resolver
-from berth_events.contracts import SenderCheck
+from berth_events.contracts import Finding, SenderCheck
 
 Dns = Callable[[dict[str, list[str]]], Resolver]
 
@@ -24,12 +24,19 @@ SOUND = {
 }
 
 
-async def check(resolver: Resolver, sender: Sender | None = None) -> Outcome[SenderCheck]:
-    [outcome] = await check_senders(resolver, "example.com", [sender or Sender(ADDRESS)])
-    return outcome
+class Outcome(NamedTuple):
+    check: SenderCheck
+    findings: tuple[Finding, ...]
+    complete: bool
 
 
-def codes(outcome: Outcome[SenderCheck]) -> set[str]:
+async def check(resolver: Resolver, sender: Sender | None = None) -> Outcome:
+    outcome = await check_senders(resolver, "example.com", [sender or Sender(ADDRESS)])
+    [check] = outcome.checks
+    return Outcome(check, outcome.findings, outcome.complete)
+
+
+def codes(outcome: Outcome) -> set[str]:
     return {found.code for found in outcome.findings}
 
 
@@ -124,7 +131,7 @@ async def test_the_record_to_publish_lets_the_address_send(dns: Dns) -> None:
 async def test_only_public_addresses_are_looked_at_and_each_once(dns: Dns) -> None:
     senders = [Sender(address) for address in ("10.0.0.1", "nonsense", ADDRESS, ADDRESS, "::1")]
 
-    assert len(await check_senders(dns(SOUND), "example.com", senders)) == 1
+    assert [one.address for one in (await check_senders(dns(SOUND), "example.com", senders)).checks] == [ADDRESS]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """One audit: all checks at once, under one deadline."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,10 +11,12 @@ from berth_dns_auditor.checks.dmarc import check_dmarc
 from berth_dns_auditor.checks.known import NOTHING_KNOWN, Known
 from berth_dns_auditor.checks.mx import check_mx
 from berth_dns_auditor.checks.outcome import Outcome
+from berth_dns_auditor.checks.sending import Senders, check_senders
+from berth_dns_auditor.checks.sending import check_senders
 from berth_dns_auditor.checks.spf import check_spf
 from berth_dns_auditor.findings import bounded, finding
 from berth_dns_auditor.resolver import Resolver
-from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
+from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SenderCheck, SpfCheck
 
 __all__ = ["Audit", "Auditor"]
 
@@ -27,7 +29,7 @@ class Audit:
 
     Attributes:
         record: What was found.
-        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`) in which a question stayed open, so that the absence of a
+        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`, `senders`) in which a question stayed open, so that the absence of a
             finding proves nothing.
     """
 
@@ -58,7 +60,7 @@ class Auditor:
         """
         domain = domain.lower().removesuffix(".")
         resolver = self._resolver
-        basics, mx, spf, dkim, dmarc = await asyncio.gather(
+        basics, mx, spf, dkim, dmarc, senders = await asyncio.gather(
             self._within(check_basics(resolver, domain), ()),
             self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
             self._within(check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))),
@@ -69,15 +71,24 @@ class Auditor:
             self._within(
                 check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
             ),
+            self._within(check_senders(resolver, domain, known.senders), Senders((), self._late(domain, "sender"))),
         )
-        complete = {"mx": mx.complete, "spf": spf.complete, "dkim": dkim.complete, "dmarc": dmarc.complete}
+        findings = (*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings, *senders.findings)
+        complete = {
+            "mx": mx.complete,
+            "spf": spf.complete,
+            "dkim": dkim.complete,
+            "dmarc": dmarc.complete,
+            "senders": senders.complete,
+        }
         return Audit(
             DomainRecord(
                 mx=mx.check,
                 spf=spf.check,
                 dkim=dkim.check,
                 dmarc=dmarc.check,
-                findings=bounded((*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings)),
+                senders=senders.checks,
+                findings=bounded(findings),
             ),
             frozenset(name for name, settled in complete.items() if not settled),
         )
@@ -91,3 +102,7 @@ class Auditor:
 
     def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
         return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)
+
+
+def _all_findings(senders: Sequence[Outcome[SenderCheck]]) -> tuple[Finding, ...]:
+    return tuple(found for one in senders for found in one.findings)

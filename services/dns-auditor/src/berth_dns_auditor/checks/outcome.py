@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
-from berth_events.contracts import DkimCheck, DmarcCheck, Finding, MxCheck, SenderCheck, SpfCheck
+from berth_events.contracts import DkimCheck, DmarcCheck, Finding, MxCheck, SpfCheck
 
 __all__ = ["Outcome", "Reply", "ask", "ask_all"]
 
-C = TypeVar("C", MxCheck, SpfCheck, DkimCheck, DmarcCheck, SenderCheck)
+C = TypeVar("C", MxCheck, SpfCheck, DkimCheck, DmarcCheck)
 #: An answer, or the temporary error as a value, for questions of which some may go unanswered.
 Reply = Answer | TemporaryDnsError
 

@@ -6,12 +6,13 @@ The result belongs to the pair of address and domain (RFC 7208 §4, RFC 8601 §3
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from berth_dns_auditor.checks.dmarc_tree import walk_from
 from berth_dns_auditor.checks.known import Sender
-from berth_dns_auditor.checks.outcome import Outcome, ask, ask_all
+from berth_dns_auditor.checks.outcome import ask, ask_all
 from berth_dns_auditor.checks.spf_check_host import SpfVerdict, check_host
 from berth_dns_auditor.checks.spf_grammar import is_spf, parse_spf
 from berth_dns_auditor.checks.spf_mend import mended
@@ -21,7 +22,7 @@ from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsErr
 from berth_events.contracts import Finding, RecordChange, SenderCheck
 from berth_net import is_routable
 
-__all__ = ["check_senders"]
+__all__ = ["Senders", "check_senders"]
 
 #: What is examined at most.
 SENDERS_MAX: Final = 4
@@ -37,7 +38,20 @@ _POOL: Final = re.compile(
 )
 
 
-async def check_senders(resolver: Resolver, domain: str, senders: Sequence[Sender]) -> list[Outcome[SenderCheck]]:
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """The verdict on each address, and the findings on all."""
+
+    checks: tuple[SenderCheck, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every question got a definite answer; see `Outcome.complete`."""
+        return all(found.code != "DNS_TEMPFAIL" for found in self.findings)
+
+
+async def check_senders(resolver: Resolver, domain: str, senders: Sequence[Sender]) -> Senders:
     """Examine the addresses that send mail with the domain in From; those that are not public are left out.
 
     Args:
@@ -46,10 +60,11 @@ async def check_senders(resolver: Resolver, domain: str, senders: Sequence[Sende
         senders: The addresses, most important first.
     """
     public = {one.address: one for one in senders if (parsed := _parsed(one.address)) and is_routable(parsed)}
-    return await asyncio.gather(*(_check(resolver, domain, one) for one in list(public.values())[:SENDERS_MAX]))
+    pairs = await asyncio.gather(*(_check(resolver, domain, one) for one in list(public.values())[:SENDERS_MAX]))
+    return Senders(tuple([check for check, _ in pairs]), tuple([found for _, findings in pairs for found in findings]))
 
 
-async def _check(resolver: Resolver, domain: str, sender: Sender) -> Outcome[SenderCheck]:
+async def _check(resolver: Resolver, domain: str, sender: Sender) -> tuple[SenderCheck, list[Finding]]:
     envelope = (sender.return_path or domain).lower().removesuffix(".")
     helo = sender.helo or "unknown"
     verdict, (confirmed, reverse), (aligned, alignment) = await asyncio.gather(
@@ -72,7 +87,7 @@ async def _check(resolver: Resolver, domain: str, sender: Sender) -> Outcome[Sen
         spf_term=printable(verdict.term) if verdict.term else None,
         aligned=aligned,
     )
-    return Outcome(check, tuple(findings))
+    return check, findings
 
 
 async def _spf(resolver: Resolver, domain: str, envelope: str, sender: Sender, verdict: SpfVerdict) -> list[Finding]:

@@ -1,7 +1,7 @@
 """One audit: all checks at once, under one deadline."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,11 +12,10 @@ from berth_dns_auditor.checks.known import NOTHING_KNOWN, Known
 from berth_dns_auditor.checks.mx import check_mx
 from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.checks.sending import Senders, check_senders
-from berth_dns_auditor.checks.sending import check_senders
 from berth_dns_auditor.checks.spf import check_spf
 from berth_dns_auditor.findings import bounded, finding
 from berth_dns_auditor.resolver import Resolver
-from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SenderCheck, SpfCheck
+from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
 
 __all__ = ["Audit", "Auditor"]
 
@@ -29,8 +28,8 @@ class Audit:
 
     Attributes:
         record: What was found.
-        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`, `senders`) in which a question stayed open, so that the absence of a
-            finding proves nothing.
+        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`, `senders`) in which a question stayed open, so that the
+            absence of a finding proves nothing.
     """
 
     record: DomainRecord
@@ -102,7 +101,3 @@ class Auditor:
 
     def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
         return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)
-
-
-def _all_findings(senders: Sequence[Outcome[SenderCheck]]) -> tuple[Finding, ...]:
-    return tuple(found for one in senders for found in one.findings)

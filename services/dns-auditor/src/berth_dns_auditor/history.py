@@ -4,7 +4,7 @@ from typing import Final
 
 from berth_dns_auditor.audit import Audit
 from berth_dns_auditor.findings import bounded
-from berth_events.contracts import DomainRecord, Finding, SenderCheck, SenderCheck
+from berth_events.contracts import DomainRecord, Finding, SenderCheck
 
 __all__ = ["changes", "known", "settle"]
 

@@ -11,7 +11,7 @@ from typing import Final, Self
 from berth_dns_auditor.resolver import Rdtype
 from berth_dns_auditor.transport.names import read_name, skip_name, wire_name
 
-__all__ = ["EDNS_PAYLOAD", "RDTYPES", "NEGATIVE_TTL", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
+__all__ = ["EDNS_PAYLOAD", "NEGATIVE_TTL", "RDTYPES", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
 
 #: What fits one unfragmented datagram (DNS flag day 2020).
 EDNS_PAYLOAD: Final = 1232

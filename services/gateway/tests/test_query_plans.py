@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from berth_events.contracts import AccountRequested
+from berth_events.contracts import AccountRequested, EmailWorkspaceCredentialsReplaced
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
 from berth_testing.gateway_results import audited, verified
+from berth_testing.gateway_workspaces import microsoft_body, workspace_result
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:
@@ -56,7 +58,7 @@ async def fill(harness: GatewayHarness, project: Project) -> list[str]:
     return places
 
 
-async def walk(project: Project, places: list[str]) -> None:
+async def walk(project: Project, places: list[str], workspace: str) -> None:
     """The canonical API, each call once or more."""
     alice, bob = places[1], places[2]
     ids = [place.rpartition("/")[2] for place in (alice, bob)]
@@ -94,15 +96,39 @@ async def walk(project: Project, places: list[str]) -> None:
         ("GET", "/v1/usage?as_of=2026-01-01", None),
         ("GET", "/v1/events?types=AccountRequested", None),
         ("DELETE", bob, None),
+        ("GET", "/v1/email-workspaces", None),
+        ("GET", workspace, None),
+        ("PATCH", workspace, {"name": "other"}),
+        ("PUT", f"{workspace}/credentials", microsoft_body(name=None, provider=None)),
+        ("POST", f"{workspace}/imports", {"accounts": ["a@d1.test", "a@d1.test"]}),
+        ("POST", "/v1/imports", {"accounts": [{"email": "b@d1.test", "password": "x", "provider": "gmail"}]}),
+        ("GET", "/v1/imports", None),
+        ("GET", "/v1/imports?cursor=aTk", None),
     ]
     for method, path, body in calls:
         answer = await project.http.request(method, path, json=body, headers={"Idempotency-Key": f"{method}{path}"})
         assert answer.status_code < 400, (method, path, answer.text)
 
 
+async def follow_imports(harness: GatewayHarness, project: Project, workspace: str) -> None:
+    """What happens to imports, and to the workspace they came through, from the first look to the end."""
+    [newest, _] = (await project.http.get("/v1/imports")).json()["items"]
+    for more in ("", "/accounts?state=pending", "/rejected.csv"):
+        assert (await project.http.get(f"/v1/imports/{newest['id']}{more}")).status_code == 200
+    events = await harness.published()
+    await harness.deliver(*(verified(event, works=True) for event in events if isinstance(event, AccountRequested)))
+    replaced = [event for event in events if isinstance(event, EmailWorkspaceCredentialsReplaced)]
+    await harness.deliver(*(workspace_result(event, works=True) for event in replaced))
+    assert (await project.http.get(f"/v1/imports/{newest['id']}/events")).status_code == 200
+    assert await harness.gateway.services.import_settled.wait(UUID(newest["id"]), within=5)
+    assert (await project.http.delete(workspace)).status_code == 204
+
+
 async def test_every_query_has_an_index(harness: GatewayHarness, project: Project, queries: set[str]) -> None:
     places = await fill(harness, project)
-    await walk(project, places)
+    workspace = (await project.http.post("/v1/email-workspaces", json=microsoft_body())).headers["location"]
+    await walk(project, places, workspace)
+    await follow_imports(harness, project, workspace)
     asked = [query for query in sorted(queries) if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)", query)]
     asked = [query for query in asked if ";" not in query]  # what the driver sends when a connection goes back
     assert len(asked) > 40

@@ -19,7 +19,7 @@ from berth_events.contracts import (
 )
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.workspaces.hosts import MailHosts
-from berth_testing.gateway_harness import GatewayHarness, Project
+from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project
 from berth_testing.gateway_results import verified
 from berth_testing.gateway_workspaces import (
     SECRET,
@@ -316,6 +316,16 @@ async def test_a_workspace_goes_with_its_accounts(harness: GatewayHarness, proje
     assert (await project.http.get(f"/v1/email-workspaces/{workspace_id}")).status_code == 404
     assert (await project.http.delete(f"/v1/email-workspaces/{workspace_id}")).status_code == 404
     assert len((await project.http.get("/v1/accounts")).json()["items"]) == 1
+
+
+async def test_a_project_with_a_workspace_is_not_removed(harness: GatewayHarness, project: Project) -> None:
+    workspace_id = await create(project)
+    operator = {"Authorization": f"Bearer {OPERATOR_KEY}"}
+    path = f"/v1/projects/{project.project_id}"
+    refused = await harness.http.delete(path, headers=operator)
+    assert (refused.status_code, refused.json()["workspaces"]) == (409, 1)
+    await project.http.delete(f"/v1/email-workspaces/{workspace_id}")
+    assert (await harness.http.delete(path, headers=operator)).status_code == 204
 
 
 async def test_removing_one_account_leaves_the_key_to_the_others(harness: GatewayHarness, project: Project) -> None:

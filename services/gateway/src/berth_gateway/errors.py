@@ -149,7 +149,7 @@ class TagNameTaken(GatewayError):
 
 
 class ProjectInUse(GatewayError):
-    """The project has accounts, which have seats. Remove them first; `accounts` says how many there are."""
+    """The project has accounts or email workspaces. Remove them first; `accounts` and `workspaces` say how many there are."""
 
     status = 409
     title = "Project in use"

@@ -138,7 +138,8 @@ class ProcessManager:
         workspaces = {e.data.workspace_id for e in envelopes if isinstance(e.data, _ABOUT_WORKSPACES)}
         rows = await connection.fetch(
             """SELECT account_id AS subject, project_id FROM account WHERE account_id = ANY($1::uuid[])
-                UNION ALL SELECT organization_id, project_id FROM project WHERE organization_id = ANY($2::uuid[])
+                UNION ALL SELECT organization_id, project_id FROM project
+                           WHERE organization_id = ANY($2::uuid[]) AND removed_at IS NULL
                 UNION ALL SELECT workspace_id, project_id FROM workspace WHERE workspace_id = ANY($3::uuid[])""",
             list(accounts),
             list(organizations),

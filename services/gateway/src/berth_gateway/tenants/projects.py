@@ -113,16 +113,19 @@ class Projects:
         return _project(row)
 
     async def remove(self, connection: "Connection", project: Project) -> None:
-        """Remove a locked project that has no accounts; its keys are revoked.
+        """Remove a locked project that has neither accounts nor email workspaces; its keys are revoked.
 
         Raises:
-            ProjectInUse: it has accounts.
+            ProjectInUse: it has some.
         """
         accounts = await connection.fetchval(
             "SELECT count(*) FROM account WHERE project_id = $1 AND removed_at IS NULL", project.project_id
         )
-        if accounts:
-            raise ProjectInUse(accounts=accounts)
+        workspaces = await connection.fetchval(
+            "SELECT count(*) FROM workspace WHERE project_id = $1 AND removed_at IS NULL", project.project_id
+        )
+        if accounts or workspaces:
+            raise ProjectInUse(accounts=accounts, workspaces=workspaces)
         now = self._clock.now()
         await connection.execute("UPDATE project SET removed_at = $2 WHERE project_id = $1", project.project_id, now)
         await connection.execute(

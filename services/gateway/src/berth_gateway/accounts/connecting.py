@@ -165,12 +165,12 @@ class Connecting:
         self, connection: "Connection", connect: Connect, project_id: UUID, fingerprint: bytes, target: UUID | None
     ) -> UUID | None:
         """The subject whose result answers for the request too; None when there has to be another login."""
-        refused = await self._attempts.refused(connection, project_id, fingerprint)
-        if refused is not None:
-            return refused
         if connect.dry_run or target is not None:
-            return await self._attempts.repeated(connection, project_id, fingerprint, target)
-        return None
+            repeated = await self._attempts.repeated(connection, project_id, fingerprint, target)
+            if repeated is not None:
+                return repeated
+        # asked for second: a refusal that arrives between the two questions is found by this one
+        return await self._attempts.refused(connection, project_id, fingerprint)
 
     async def _target(self, connection: "Connection", connect: Connect, tenant: Tenant) -> UUID | None:
         """The account that the request is for; None when it is to be created."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from berth_gateway.accounts.schemas import Secret, Signature, TagName, Text
+from berth_gateway.accounts.schemas import Secret, Signature, Text, storable
 from berth_gateway.dialects.smartlead.refusals import invalid
 
 __all__ = [
@@ -33,6 +33,7 @@ _JSON_BODY: Final = "body must be a JSON object"
 _FAULTS: Final[Mapping[str, str]] = {
     "missing": "is required",
     "string_type": "must be a string",
+    "string_unicode": "contains characters that cannot be stored",
     "string_too_short": "is not allowed to be empty",
     "string_too_long": "length must be less than or equal to {max_length} characters long",
     "string_pattern_mismatch": "must be # and six hexadecimal digits",
@@ -73,7 +74,8 @@ def _text(value: Any) -> Any:
 Number = Annotated[int | None, BeforeValidator(_absent_when_blank), Field(ge=0, le=_MAX)]
 Flag = Annotated[bool | None, BeforeValidator(_absent_when_blank)]
 Id = Annotated[int, Field(ge=1, le=_MAX)]
-Required = Annotated[Text, Field(min_length=1)]
+Required = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(storable)]
+TagName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
 Password = Annotated[Secret, BeforeValidator(_text)]
 OptionalPassword = Annotated[Secret | None, BeforeValidator(lambda value: _absent_when_blank(_text(value)))]
 OptionalText = Annotated[Text | None, BeforeValidator(_absent_when_blank)]

@@ -66,12 +66,11 @@ def _secrets_of(form: SaveRequest | SaveOAuthRequest) -> Credential:
         return Credential({"imap_password": token, "smtp_password": token})
     if not isinstance(form, SaveRequest) or form.password is None:
         raise invalid(["password is required"])
-    given = {"password": form.password, "imap_password": form.imap_password or form.password}
-    masked = [name for name, secret in given.items() if secret.get_secret_value() == MASK]
-    if masked:
-        raise invalid([f"{name} is the mask that is shown instead of passwords" for name in masked])
-    smtp, imap = (secret.get_secret_value() for secret in given.values())
-    return Credential({"smtp_password": smtp, "imap_password": imap})
+    for name, secret in (("password", form.password), ("imap_password", form.imap_password)):
+        if secret is not None and secret.get_secret_value() == MASK:
+            raise invalid([f"{name} is the mask that is shown instead of passwords"])
+    imap = form.imap_password or form.password
+    return Credential({"imap_password": imap.get_secret_value(), "smtp_password": form.password.get_secret_value()})
 
 
 def _server(form: SaveRequest | SaveOAuthRequest, protocol: Protocol) -> NamedServer:

@@ -115,6 +115,8 @@ async def _populate(
     return {
         "account": account["id"],
         "address": account["email"],
+        "sendkit_account": account["id"].replace("-", "")[:24],
+        "sendkit_project": project.project_id.hex[:24],
         "campaign": str(account["number"] + 1),
         "account_number": str(account["number"]),
         "project_key": key["id"],

@@ -100,12 +100,23 @@ async def taken_keys(connection: "Connection", project: UUID, keys: Sequence[str
     return {row["address_key"] for row in rows}
 
 
-async def project_id(connection: "Connection", identity: str) -> UUID | None:
-    """The project with this short id, whoever has it: only for comparing it with what a key may reach."""
+async def project_id(connection: "Connection", identity: str, organization: UUID | None = None) -> UUID | None:
+    """The project with this short id.
+
+    Args:
+        connection: to the gateway's database.
+        identity: the short id.
+        organization: whose; None: whoever has it, only for comparing it with what a key may reach.
+    """
     found = bounds(identity)
     return found and cast(
         "UUID | None",
-        await connection.fetchval("SELECT project_id FROM project WHERE project_id BETWEEN $1 AND $2", *found),
+        await connection.fetchval(
+            """SELECT project_id FROM project
+                WHERE project_id BETWEEN $1 AND $2 AND ($3::uuid IS NULL OR organization_id = $3)""",
+            *found,
+            organization,
+        ),
     )
 
 

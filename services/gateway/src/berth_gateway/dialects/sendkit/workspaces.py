@@ -35,7 +35,7 @@ WorkspaceId = Annotated[str, Path(description="24 hexadecimal digits", examples=
 
 
 async def _identify(connection: Connection, keeper: Keeper, workspace_id: str) -> UUID:
-    found = await repository.project_id(connection, workspace_id)
+    found = await repository.project_id(connection, workspace_id, keeper.organization_id)
     if found is None or keeper.project_id not in {None, found}:
         raise NotFound("Workspace not found")
     return found

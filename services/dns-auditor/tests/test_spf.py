@@ -212,5 +212,25 @@ async def test_a_hostile_tree_is_bounded(dns: Dns) -> None:
     assert len(resolver.asked) <= 20  # type: ignore[attr-defined]
 
 
+@pytest.mark.timeout(5)
+async def test_a_tree_of_many_paths_and_few_records_takes_no_time(dns: Dns) -> None:
+    levels = {
+        f"n{level}.example TXT": ["v=spf1 " + " ".join([f"include:n{level + 1}.example"] * 11) + " -all"]
+        for level in range(9)
+    }
+
+    outcome = await check_spf(dns(levels | {"n9.example TXT": ["v=spf1 -all"]}), "n0.example")
+
+    [found] = [found for found in outcome.findings if found.code == "SPF_TOO_MANY_LOOKUPS"]
+    assert [change.value for change in found.publish] == ["v=spf1 -all"]
+
+
+@pytest.mark.timeout(5)
+async def test_a_record_of_many_faults_takes_no_time(dns: Dns) -> None:
+    terms = [" ".join(f"x{number}=y" for number in range(size)) for size in (150, 4000)]
+    for text in (*terms, "a:1.2.3.4 " * 100, "ptr " * 200):
+        assert (await check_spf(dns({"example.com TXT": [f"v=spf1 {text}"]}), "example.com")).findings
+
+
 def test_every_invalidating_code_is_in_the_catalogue() -> None:
     assert catalogue().keys() >= INVALIDATING

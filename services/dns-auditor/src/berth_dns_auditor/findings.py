@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 from berth_dns_auditor.resolver import TemporaryDnsError, printable
 from berth_events.contracts import Finding, RecordChange
 
-__all__ = ["CatalogueEntry", "Severity", "bounded", "catalogue", "change", "finding", "tempfail"]
+__all__ = ["PUBLISH_WIDTH", "CatalogueEntry", "Severity", "bounded", "catalogue", "change", "finding", "tempfail"]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from berth_dns_auditor.checks.dkim_key import DkimKey, parse_dkim
 from berth_dns_auditor.checks.dkim_mend import mended_key
@@ -24,15 +24,19 @@ _SELECTOR: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """What stands at one selector."""
+    """What stands at one selector.
+
+    Attributes:
+        key: The key, if there is exactly one record (§3.6.2.2).
+    """
 
     selector: str
     answer: Answer
+    key: DkimKey | None
 
-    @property
-    def key(self) -> DkimKey | None:
-        """The key, if there is exactly one record (§3.6.2.2)."""
-        return parse_dkim(self.answer.records[0]) if len(self.answer.records) == 1 else None
+    @classmethod
+    def at(cls, selector: str, answer: Answer) -> Self:
+        return cls(selector, answer, parse_dkim(answer.records[0]) if len(answer.records) == 1 else None)
 
     @property
     def usable(self) -> bool:
@@ -78,7 +82,7 @@ async def check_dkim(resolver: Resolver, domain: str, probe: str, known: Known =
         answered = _answered(tried, wildcard)
     errors = [reply for reply in (*mail, *tried.values()) if isinstance(reply, TemporaryDnsError)]
     published = [one for one in answered if one.answer.records]
-    if not published and (star := _Published("*", wildcard)).key and star.key.revoked:
+    if not published and (star := _Published.at("*", wildcard)).key and star.key.revoked:
         published = [star]  # a domain that never signs says so for every selector at once
     findings = [*map(tempfail, errors), *_wildcard(domain, root, wildcard)]
     findings += [
@@ -128,7 +132,7 @@ def _answered(tried: Mapping[str, Reply], wildcard: Answer) -> list[_Published]:
     covered = bool(wildcard.records or wildcard.aliases)
     same = (sorted(wildcard.records), wildcard.aliases)
     return [
-        _Published(selector, reply)
+        _Published.at(selector, reply)
         for selector, reply in tried.items()
         if isinstance(reply, Answer) and not (covered and (sorted(reply.records), reply.aliases) == same)
     ]

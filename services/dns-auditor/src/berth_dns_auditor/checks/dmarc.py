@@ -105,10 +105,11 @@ async def _misplaced(resolver: Resolver, domain: str) -> list[Finding]:
 
 
 def _content(walk: Walk, place: Place, record: DmarcRecord) -> Iterator[Finding]:
+    right = _rewritten(place, record, {}) if record.faults else []
     for fault in record.faults:
         subject = f"{place.domain} {fault.detail}" if fault.code in _ABOUT_A_VALUE else place.domain
-        swap = {"rua": reports_to(place.domain)} if fault.code == "DMARC_NO_RUA" else {}
-        mend = _rewritten(place, record, swap)
+        swap = {"rua": reports_to(place.domain)}
+        mend = _rewritten(place, record, swap) if fault.code == "DMARC_NO_RUA" else right
         yield finding(fault.code, subject, fault.detail, place.answer.evidence, record.text, publish=mend)
     if place.domain != walk.places[0].domain:
         yield finding("DMARC_INHERITED", walk.places[0].domain, place.answer.evidence, record.text)

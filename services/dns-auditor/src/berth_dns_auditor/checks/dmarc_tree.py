@@ -14,16 +14,16 @@ LABELS_MAX: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One step of the walk: a domain, and the DMARC records at `_dmarc` below it."""
+    """One step of the walk: a domain, and the DMARC records at `_dmarc` below it.
+
+    Attributes:
+        record: The record; several at one name are all discarded (step 2), and the walk goes on.
+    """
 
     domain: str
     answer: Answer
     texts: tuple[str, ...]
-
-    @property
-    def record(self) -> DmarcRecord | None:
-        """The record; several at one name are all discarded (step 2), and the walk goes on."""
-        return parse_dmarc(self.texts[0]) if len(self.texts) == 1 else None
+    record: DmarcRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ async def walk_from(resolver: Resolver, domain: str) -> Walk:
             if not places:
                 raise reply
             return Walk(tuple(places), reply)
-        place = Place(name, reply, tuple(text for text in reply.records if is_dmarc(text)))
+        texts = tuple([text for text in reply.records if is_dmarc(text)])
+        place = Place(name, reply, texts, parse_dmarc(texts[0]) if len(texts) == 1 else None)
         places.append(place)
         if place.record and place.record.psd != "u":
             break

@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
+from berth_dns_auditor.cache import AnswerCache
+from berth_dns_auditor.resolver import Rdtype, Reply, Resolver, TemporaryDnsError
 from berth_events.contracts import DkimCheck, DmarcCheck, Finding, MxCheck, SpfCheck
 
 __all__ = ["Outcome", "Reply", "ask", "ask_all"]
 
 C = TypeVar("C", MxCheck, SpfCheck, DkimCheck, DmarcCheck)
-#: An answer, or the temporary error as a value, for questions of which some may go unanswered.
-Reply = Answer | TemporaryDnsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +37,6 @@ async def ask(resolver: Resolver, name: str, rdtype: Rdtype) -> Reply:
 
 async def ask_all(resolver: Resolver, questions: Iterable[tuple[str, Rdtype]]) -> list[Reply]:
     """Ask all at once; the replies come in the order of the questions."""
+    if isinstance(resolver, AnswerCache):  # without a task for each
+        return await resolver.query_all(questions)
     return await asyncio.gather(*(ask(resolver, name, rdtype) for name, rdtype in questions))

@@ -14,8 +14,9 @@ __all__ = ["flatten"]
 
 #: More addresses than this do not fit a record anyway.
 NETWORKS_MAX: Final = 40
-#: Deeper is a circle, or too many lookups in any case.
-DEPTH_MAX: Final = 10
+
+#: The ranges that the record of a domain passes, as terms; None while that is being worked out, and where it is not known.
+_Known = dict[str, list[str] | None]
 
 
 def flatten(tree: SpfTree, total: Tally, limit: int) -> tuple[RecordChange, ...]:
@@ -29,22 +30,23 @@ def flatten(tree: SpfTree, total: Tally, limit: int) -> tuple[RecordChange, ...]
         return ()
     count = total.lookups
     swap: dict[str, str] = {}
+    known: _Known = {tree.domain: None}
     for text, share in sorted(total.shares, key=lambda pair: -pair[1]):
         if count <= limit:
             break
         term = next((term for term in record.reached if term.text == text), None)
         if text in swap:
             count -= share  # repeated, and replaced already
-        elif term is not None and (networks := _networks(tree, tree.domain, term)) is not None:
+        elif term is not None and (networks := _networks(tree, tree.domain, term, known)) is not None:
             swap[text] = " ".join(networks)
             count -= share
     text = mended(record, swap)
     return (change(tree.domain, "TXT", text, record.text),) if count <= limit and len(text) <= RECORD_BYTES else ()
 
 
-def _networks(tree: SpfTree, domain: str, term: Directive, depth: int = 0) -> list[str] | None:
+def _networks(tree: SpfTree, domain: str, term: Directive, known: _Known) -> list[str] | None:
     """The ranges that a term passes, as terms; None when they are not known."""
-    if term.qualifier != "+" or depth > DEPTH_MAX:
+    if term.qualifier != "+":
         return None
     match term.mechanism:
         case "ip4" | "ip6":
@@ -62,12 +64,16 @@ def _networks(tree: SpfTree, domain: str, term: Directive, depth: int = 0) -> li
             ]
             return [f"ip{network.version}:{_short(str(network))}" for network in found]
         case "include" if "%" not in (term.target or ""):
-            return _below(tree, (term.target or "").lower().removesuffix("."), depth + 1)
+            target = (term.target or "").lower().removesuffix(".")
+            if target not in known:
+                known[target] = None  # a circle ends here
+                known[target] = _below(tree, target, known)
+            return known[target]
         case _:
             return None
 
 
-def _below(tree: SpfTree, domain: str, depth: int) -> list[str] | None:
+def _below(tree: SpfTree, domain: str, known: _Known) -> list[str] | None:
     node = tree.nodes.get(domain)
     if node is None or node.record is None or node.record.issues or (node.record.redirect and not node.record.all):
         return None
@@ -75,7 +81,7 @@ def _below(tree: SpfTree, domain: str, depth: int) -> list[str] | None:
     for term in node.record.reached:
         if term.mechanism == "all":
             break
-        inner = _networks(tree, domain, term, depth)
+        inner = _networks(tree, domain, term, known)
         if inner is None or len(networks) + len(inner) > NETWORKS_MAX:
             return None
         networks += inner

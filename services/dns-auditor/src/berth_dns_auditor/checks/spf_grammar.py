@@ -30,6 +30,7 @@ ISSUES_MAX: Final = 10
 _MECHANISMS: Final = frozenset({"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"})
 _KNOWN_MODIFIERS: Final = frozenset({"redirect", "exp"})
 _VERSION: Final = re.compile(r"v=spf1(?= |$)", re.IGNORECASE)
+_TERM: Final = re.compile(r"[^ ]+")
 _MODIFIER: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 _DIRECTIVE: Final = re.compile(r"([+?~-]?)([A-Za-z][A-Za-z0-9]*)([:/].*)?", re.DOTALL)
 _CIDR_TAIL: Final = re.compile(r"(?:/([0-9]+))?(?://([0-9]+))?$")
@@ -119,7 +120,7 @@ def parse_spf(text: str) -> SpfRecord:
     terms: list[Directive | Modifier] = []
     issues: list[SyntaxIssue] = []
     after_all = False
-    for match in re.finditer(r"[^ ]+", text[len("v=spf1") :]):
+    for match in _TERM.finditer(text[len("v=spf1") :]):
         position = match.start() + len("v=spf1")
         try:
             term = _parse_term(match.group(), terms)
@@ -145,7 +146,7 @@ class _Wrong(Exception):
 
 
 def _parse_term(text: str, earlier: Sequence[Directive | Modifier]) -> Directive | Modifier:
-    if any(not "!" <= char <= "~" for char in text):
+    if not (text.isascii() and text.isprintable()):
         raise _Wrong("SPF_NON_ASCII", "a control character or a byte outside ASCII")
     if match := _MODIFIER.fullmatch(text):
         return _parse_modifier(text, match.group(1).lower(), match.group(2), earlier)

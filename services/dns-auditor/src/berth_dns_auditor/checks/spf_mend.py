@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 from berth_dns_auditor.checks.spf_grammar import Directive, Modifier, SpfRecord, parse_spf
-from berth_dns_auditor.findings import change
+from berth_dns_auditor.findings import PUBLISH_WIDTH, change
 from berth_events.contracts import RecordChange
 
 __all__ = ["mended", "merged", "rewrite", "split_up"]
@@ -40,10 +41,11 @@ def rewrite(
         swap: The text to put in place of a term; an empty one removes it.
         ending: Takes the place of `all` and `redirect`.
     """
-    text = mended(record, swap or {}, ending=ending)
-    if text == record.text or not (domain == zone or domain.endswith(f".{zone}")):
+    ours = domain == zone or domain.endswith(f".{zone}")
+    if not ours or len(record.text) > PUBLISH_WIDTH:
         return ()
-    return (change(domain, "TXT", text, record.text),)
+    text = mended(record, swap or {}, ending=ending)
+    return () if text == record.text else (change(domain, "TXT", text, record.text),)
 
 
 def mended(record: SpfRecord, swap: Mapping[str, str], *, ending: str = "") -> str:
@@ -128,6 +130,7 @@ def _repaired(text: str) -> str:
     return f"{whole}/{length}" if slash and fits else whole
 
 
+@lru_cache(maxsize=2048)
 def _parse(text: str) -> Directive | Modifier | None:
     record = parse_spf(f"v=spf1 {text}")
     return None if record.issues or len(record.terms) != 1 else record.terms[0]

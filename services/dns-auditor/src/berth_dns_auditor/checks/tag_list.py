@@ -10,6 +10,7 @@ __all__ = ["Fault", "Tag", "TagList", "parse_tags"]
 #: More tags than this are not read: no list of either kind comes near.
 TAGS_MAX: Final = 100
 
+_VALUE: Final = re.compile(r"[\t\r\n -~]*")
 _TAG: Final = re.compile(r"[ \t\r\n]*([A-Za-z][A-Za-z0-9_]*)[ \t\r\n]*=(.*)", re.DOTALL)
 
 
@@ -61,7 +62,7 @@ def parse_tags(text: str, *, fold_names: bool = False) -> TagList:
     for part in parts:
         match = _TAG.fullmatch(part)
         value = match.group(2).strip(" \t\r\n") if match else ""
-        if match is None or any(not (" " <= char <= "~" or char in "\t\r\n") for char in value):
+        if match is None or _VALUE.fullmatch(value) is None:
             broken.append(part.strip(" \t\r\n"))
             continue
         name = match.group(1).lower() if fold_names else match.group(1)

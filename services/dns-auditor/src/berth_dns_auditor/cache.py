@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
+from berth_dns_auditor.resolver import Answer, Rdtype, Reply, Resolver, TemporaryDnsError
 
 __all__ = ["AnswerCache"]
 
@@ -21,22 +21,22 @@ FAILURE_KEPT: Final = 5.0
 ENTRY_BYTES: Final = 700
 
 _Key = tuple[str, Rdtype]
-_Result = Answer | TemporaryDnsError
 
 
 @dataclass(slots=True)
 class _Flight:
     """A question under way, and how many wait for it."""
 
+    key: _Key
     task: asyncio.Task[Answer]
     waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    result: _Result
+    reply: Reply
     until: float
-    size: int = field(default=ENTRY_BYTES)
+    size: int
 
 
 class AnswerCache:
@@ -79,25 +79,45 @@ class AnswerCache:
 
     async def query(self, name: str, rdtype: Rdtype) -> Answer:
         """Answer from memory, join the query that is under way, or ask; see `Resolver.query`."""
-        key = name.lower().removesuffix("."), rdtype
+        [reply] = await self.query_all(((name, rdtype),))
+        if isinstance(reply, Answer):
+            return reply
+        raise reply
+
+    async def query_all(self, questions: Iterable[tuple[str, Rdtype]]) -> list[Reply]:
+        """The same for many questions at once, with temporary errors as values."""
+        places = [self._look_up(name.lower().removesuffix("."), rdtype) for name, rdtype in questions]
+        flights = [place for place in places if isinstance(place, _Flight)]
+        try:
+            # It is not cancelled with who waits: one impatient caller must not take the answer from the others.
+            if tasks := {flight.task for flight in flights if not flight.task.done()}:
+                await asyncio.wait(tasks)
+        finally:
+            for flight in flights:
+                self._leave(flight)
+        return [_landed(place.task) if isinstance(place, _Flight) else _given(place) for place in places]
+
+    def _look_up(self, name: str, rdtype: Rdtype) -> "Reply | _Flight":
+        """What is remembered, or the query that is under way from now on."""
+        key = name, rdtype
         entry = self._entries.get(key)
         if entry is not None:
             if entry.until > self._monotonic():
-                return _given(entry.result)
+                return entry.reply
             self._drop(key)
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(self._resolver.query(*key)))
-            flight.task.add_done_callback(lambda task: self._landed(key, task))
+            task = asyncio.create_task(self._resolver.query(name, rdtype))
+            flight = self._flights[key] = _Flight(key, task)
+            task.add_done_callback(lambda _: self._land(flight))
         flight.waiting += 1
-        try:
-            # Shielded: one impatient caller must not take the answer from the others.
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                del self._flights[key]
-                flight.task.cancel()
+        return flight
+
+    def _leave(self, flight: _Flight) -> None:
+        flight.waiting -= 1
+        if not flight.waiting and not flight.task.done():
+            self._flights.pop(flight.key, None)
+            flight.task.cancel()
 
     def forget(self, domain: str) -> None:
         """Drop what is known of a domain and the names below it, because somebody wants to see what is there now."""
@@ -105,29 +125,27 @@ class AnswerCache:
         for key in [key for key in self._entries if key[0] == domain or key[0].endswith(below)]:
             self._drop(key)
 
-    def _landed(self, key: _Key, task: asyncio.Task[Answer]) -> None:
-        flight = self._flights.get(key)
-        if flight is not None and flight.task is task:
-            del self._flights[key]
-        if task.cancelled():
+    def _land(self, flight: _Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        if flight.task.cancelled():
             return
-        error = task.exception()
+        error = flight.task.exception()
         if error is None:
-            answer = task.result()
-            self._keep(key, answer, min(max(answer.ttl, KEPT_MIN), KEPT_MAX))
+            answer = flight.task.result()
+            self._keep(flight.key, answer, min(max(answer.ttl, KEPT_MIN), KEPT_MAX))
         elif isinstance(error, TemporaryDnsError):
-            # Not the same exception: its traceback holds frames, and each raise would add to it.
-            self._keep(key, _again(error), FAILURE_KEPT)
+            self._keep(flight.key, _again(error), FAILURE_KEPT)
 
-    def _keep(self, key: _Key, result: _Result, seconds: float) -> None:
+    def _keep(self, key: _Key, reply: Reply, seconds: float) -> None:
         size = ENTRY_BYTES + 2 * len(key[0])
-        if isinstance(result, Answer):
-            size += sum(len(text) + 60 for text in (*result.records, *result.aliases))
+        if isinstance(reply, Answer):
+            size += sum(len(text) + 60 for text in (*reply.records, *reply.aliases))
         if size > self._bytes_max:
             return
         if key in self._entries:
             self._drop(key)
-        self._entries[key] = _Entry(result, self._monotonic() + seconds, size)
+        self._entries[key] = _Entry(reply, self._monotonic() + seconds, size)
         self._size += size
         while len(self._entries) > self._entries_max or self._size > self._bytes_max:
             self._drop(next(iter(self._entries)))  # the oldest
@@ -136,11 +154,17 @@ class AnswerCache:
         self._size -= self._entries.pop(key).size
 
 
-def _given(result: _Result) -> Answer:
-    if isinstance(result, Answer):
-        return result
-    raise _again(result)
+def _landed(task: asyncio.Task[Answer]) -> Reply:
+    try:
+        return task.result()
+    except TemporaryDnsError as error:
+        return _again(error)
+
+
+def _given(reply: Reply) -> Reply:
+    return reply if isinstance(reply, Answer) else _again(reply)
 
 
 def _again(error: TemporaryDnsError) -> TemporaryDnsError:
+    """The same error, to be raised once more: one that is raised twice, or kept, holds the frames of each time."""
     return TemporaryDnsError(error.name, error.rdtype, error.reason)

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-__all__ = ["Answer", "Rcode", "Rdtype", "Resolver", "TemporaryDnsError", "exchanges", "printable"]
+__all__ = [
+    "Answer",
+    "Rcode",
+    "Rdtype",
+    "Reply",
+    "Resolver",
+    "TemporaryDnsError",
+    "exchanges",
+    "printable",
+]
 
 Rdtype = Literal["A", "AAAA", "MX", "PTR", "TXT", "NS", "CNAME", "SOA", "DS", "DNSKEY", "TLSA", "CAA"]
 #: The two definite response codes; every other one is temporary (RFC 7208 §4.4).
@@ -54,6 +63,10 @@ class Answer:
         chain = "".join(f" -> {printable(alias)}" for alias in self.aliases)
         source = f", ttl {self.ttl}, from {self.server}" if self.server else ""
         return f"{printable(self.name)} {self.rdtype}{chain}: {self.rcode}, {len(self.records)} record(s){source}"
+
+
+#: An answer, or the temporary error as a value, for questions of which some may go unanswered.
+Reply = Answer | TemporaryDnsError
 
 
 class Resolver(Protocol):

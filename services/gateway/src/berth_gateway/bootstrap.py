@@ -152,7 +152,7 @@ def compose(
         "google": MailHosts.of("google", settings.berth_google_mail_hosts),
         "microsoft": MailHosts.of("microsoft", settings.berth_microsoft_mail_hosts),
     }
-    through = WorkspaceAccounts(workspaces, bulk, hosts)
+    through = WorkspaceAccounts(workspaces, bulk, probes, hosts)
     imports = ImportRepository()
     import_settled = Waiting(pool, imports.settled, clock)
     import_progress = Waiting(pool, imports.moved, clock, every=_IMPORT_POLL_S)

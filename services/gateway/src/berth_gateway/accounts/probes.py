@@ -5,6 +5,7 @@ probe has succeeded. Its credential is erased when it is settled.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
     from berth_events.runtime.store import EventStore
+    from berth_gateway.accounts.repository import AccountView
 
-__all__ = ["Probes", "Replacement"]
+__all__ = ["Probes", "Replacement", "Through"]
 
 
 class Replacement(BaseModel):
@@ -43,6 +45,18 @@ class Replacement(BaseModel):
     imap: MailServer | None
     smtp: MailServer | None
     imap_issue: bool
+    credential_ref: CredentialRef
+    workspace_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """An email workspace that an account is to sign in through, and the servers with its mechanism."""
+
+    workspace_id: UUID
+    provider: Provider
+    imap: MailServer
+    smtp: MailServer
     credential_ref: CredentialRef
 
 
@@ -60,7 +74,7 @@ class Probes:
 
     async def dry_run(self, connection: "Connection", tenant: Tenant, mailbox: Mailbox, context: Context) -> UUID:
         """Have a mailbox verified of which nothing is kept. Returns the id that the result will carry."""
-        return await self._start(connection, tenant, mailbox, None, context)
+        return await self._start_own(connection, tenant, mailbox, None, context)
 
     async def replace(
         self,
@@ -98,7 +112,50 @@ class Probes:
             imap_issue=mailbox.imap_issue,
             credential_ref=reference,
         )
-        return await self._start(connection, tenant, mailbox, replacement, context), reference
+        return await self._start_own(connection, tenant, mailbox, replacement, context), reference
+
+    async def relink(
+        self, connection: "Connection", tenant: Tenant, view: "AccountView", through: Through, context: Context
+    ) -> UUID:
+        """Have an account verified that is to sign in through an email workspace; it does so from then on when that works.
+
+        Args:
+            connection: in the caller's transaction.
+            tenant: whose.
+            view: an account of the tenant.
+            through: the workspace.
+            context: of the event.
+
+        Returns:
+            The id that the result will carry.
+        """
+        replacement = Replacement(
+            account_id=view.account_id,
+            provider=through.provider,
+            first_name=view.first_name,
+            last_name=view.last_name,
+            imap=through.imap,
+            smtp=through.smtp,
+            imap_issue=False,
+            credential_ref=through.credential_ref,
+            workspace_id=through.workspace_id,
+        )
+        probe_id = uuid4()
+        await self._keep(connection, tenant, probe_id, None, replacement)
+        event = AccountVerificationRequested(
+            account_id=probe_id,
+            organization_id=tenant.organization_id,
+            project_id=tenant.project_id,
+            imap=through.imap,
+            smtp=through.smtp,
+            credential_ref=through.credential_ref,
+            workspace_id=through.workspace_id,
+            address=view.address,
+            reason="dry_run",
+            domain=view.domain,
+        )
+        await self._store.append(connection, probe_id, 0, [event], context)
+        return probe_id
 
     async def settle(self, connection: "Connection", results: Mapping[UUID, tuple[bool, Context]]) -> list[feed.Entry]:
         """Act on results: True, the mailbox works. Ids that are no open probe are left alone.
@@ -114,11 +171,12 @@ class Probes:
         entries: list[feed.Entry] = []
         for row in rows:
             works, context = results[row["probe_id"]]
-            await self._vault.delete(connection, row["credential_id"])
+            if row["credential_id"] is not None:  # else it is a workspace's
+                await self._vault.delete(connection, row["credential_id"])
             if row["replacement"] is not None:
                 replacement = Replacement.model_validate(row["replacement"])
                 changed = await self._change(connection, replacement, context) if works else []
-                if not changed:
+                if not changed and replacement.workspace_id is None:
                     await self._vault.delete(connection, replacement.credential_ref.credential_id)
                 entries += changed
         await connection.execute(
@@ -136,7 +194,7 @@ class Probes:
         await self.settle(connection, {row["probe_id"]: (False, Context()) for row in rows})
         return len(rows)
 
-    async def _start(
+    async def _start_own(
         self,
         connection: "Connection",
         tenant: Tenant,
@@ -144,18 +202,10 @@ class Probes:
         replacement: Replacement | None,
         context: Context,
     ) -> UUID:
+        """Begin a probe with a credential of its own."""
         probe_id, reference = uuid4(), CredentialRef(credential_id=uuid4(), version=1)
         await self._vault.insert(connection, binding(tenant, probe_id, reference), mailbox.credential)
-        await connection.execute(
-            """INSERT INTO probe (probe_id, organization_id, project_id, credential_id, replacement, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6)""",
-            probe_id,
-            tenant.organization_id,
-            tenant.project_id,
-            reference.credential_id,
-            replacement and replacement.model_dump(mode="json"),
-            self._clock.now(),
-        )
+        await self._keep(connection, tenant, probe_id, reference.credential_id, replacement)
         event = AccountVerificationRequested(
             account_id=probe_id,
             organization_id=tenant.organization_id,
@@ -169,6 +219,25 @@ class Probes:
         )
         await self._store.append(connection, probe_id, 0, [event], context)
         return probe_id
+
+    async def _keep(
+        self,
+        connection: "Connection",
+        tenant: Tenant,
+        probe_id: UUID,
+        credential_id: UUID | None,
+        replacement: Replacement | None,
+    ) -> None:
+        await connection.execute(
+            """INSERT INTO probe (probe_id, organization_id, project_id, credential_id, replacement, created_at)
+               VALUES ($1, $2, $3, $4, $5, $6)""",
+            probe_id,
+            tenant.organization_id,
+            tenant.project_id,
+            credential_id,
+            replacement and replacement.model_dump(mode="json"),
+            self._clock.now(),
+        )
 
     async def _change(self, connection: "Connection", new: Replacement, context: Context) -> list[feed.Entry]:
         """Give an account its new settings; nothing when it is gone."""
@@ -192,6 +261,7 @@ class Probes:
                 imap=None if new.imap_issue else new.imap,
                 smtp=new.smtp,
                 credential_ref=new.credential_ref,
+                workspace_id=new.workspace_id,
             )
         ]
         changed = {
@@ -206,7 +276,7 @@ class Probes:
             await self._vault.delete(connection, row["credential_id"])
         await connection.execute(
             """UPDATE account SET provider = $2, first_name = $3, last_name = $4, imap = $5, smtp = $6, imap_issue = $7,
-                      credential_id = $8, credential_version = $9, version = $10, updated_at = $11, workspace_id = NULL
+                      credential_id = $8, credential_version = $9, version = $10, updated_at = $11, workspace_id = $12
                 WHERE account_id = $1""",
             new.account_id,
             new.provider,
@@ -219,5 +289,6 @@ class Probes:
             new.credential_ref.version,
             envelopes[-1].sequence,
             self._clock.now(),
+            new.workspace_id,
         )
         return [(row["project_id"], envelope) for envelope in envelopes]

@@ -326,6 +326,16 @@ class AccountRepository:
             ),
         )
 
+    async def by_numbers(self, connection: "Connection", project_id: UUID, numbers: Sequence[int]) -> dict[int, UUID]:
+        """The ids of those of the numbers that accounts have."""
+        rows = await connection.fetch(
+            """SELECT number, account_id FROM account
+                WHERE project_id = $1 AND number = ANY($2::int[]) AND removed_at IS NULL""",
+            project_id,
+            numbers,
+        )
+        return {row["number"]: row["account_id"] for row in rows}
+
     async def by_address(self, connection: "Connection", project_id: UUID, address_key: str) -> UUID | None:
         """The id of the account with this address (`MailAddress.key`)."""
         return cast(

@@ -11,12 +11,14 @@ from berth_gateway import feed
 from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.bulk import BulkAccounts, NewAccount, Terms, chunks
 from berth_gateway.accounts.mailboxes import Tenant
+from berth_gateway.accounts.probes import Probes, Through
 from berth_gateway.errors import AddressTaken
 from berth_gateway.workspaces.hosts import PROVIDERS, MailHosts, WorkspaceProvider
 
 if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
     from berth_events.runtime.store import Context
+    from berth_gateway.accounts.repository import AccountView
     from berth_gateway.workspaces.commands import Workspace, Workspaces
 
 __all__ = ["ImportedMailbox", "WorkspaceAccounts"]
@@ -40,13 +42,18 @@ class WorkspaceAccounts:
     Args:
         workspaces: locks them, and takes their events.
         bulk: accepts accounts.
+        probes: try out what an account is to have.
         hosts: where the mailboxes of each provider are.
     """
 
     def __init__(
-        self, workspaces: "Workspaces", bulk: BulkAccounts, hosts: Mapping[WorkspaceProvider, MailHosts]
+        self,
+        workspaces: "Workspaces",
+        bulk: BulkAccounts,
+        probes: Probes,
+        hosts: Mapping[WorkspaceProvider, MailHosts],
     ) -> None:
-        self._workspaces, self._bulk, self._hosts = workspaces, bulk, hosts
+        self._workspaces, self._bulk, self._probes, self._hosts = workspaces, bulk, probes, hosts
 
     async def connect_through(
         self,
@@ -94,6 +101,28 @@ class WorkspaceAccounts:
         )
         await feed.publish(connection, entries)
         return account_ids
+
+    async def relink(
+        self, connection: "Connection", tenant: Tenant, workspace_id: UUID, view: "AccountView", context: "Context"
+    ) -> UUID:
+        """Have an account that exists sign in through a workspace, once that is proven.
+
+        Returns:
+            The id that the result will carry.
+
+        Raises:
+            NotFound: the project has no such workspace.
+        """
+        workspace = await self._workspaces.lock(connection, tenant, workspace_id)
+        imap, smtp = self._hosts[workspace.provider].servers(view.address)
+        through = Through(
+            workspace_id=workspace_id,
+            provider=PROVIDERS[workspace.provider],
+            imap=imap,
+            smtp=smtp,
+            credential_ref=workspace.credential_ref,
+        )
+        return await self._probes.relink(connection, tenant, view, through, context)
 
     async def accept(
         self,

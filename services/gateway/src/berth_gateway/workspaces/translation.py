@@ -22,7 +22,7 @@ from berth_vault import Credential
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Identity", "NewCredential", "credential_of", "midnight"]
+__all__ = ["Identity", "NewCredential", "credential_of", "is_guid", "midnight"]
 
 _GOOGLE: Final = ("service_account_key",)
 _MICROSOFT: Final = ("tenant_id", "client_id", "client_secret", "secret_id")
@@ -168,14 +168,14 @@ def _microsoft(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credent
     ):
         if getattr(body, name) is None:
             faults.append(FieldFault(name, "The field is missing.", what))
-    if body.tenant_id is not None and not (_is_guid(body.tenant_id) or _is_domain(body.tenant_id)):
+    if body.tenant_id is not None and not (is_guid(body.tenant_id) or _is_domain(body.tenant_id)):
         remedy = "Send the Directory (tenant) ID, or a domain name of the directory."
         faults.append(FieldFault("tenant_id", "This is neither a GUID nor a domain name.", remedy))
     for name, called in (("client_id", "Application (client) ID"), ("secret_id", "Secret ID")):
-        if (value := getattr(body, name)) is not None and not _is_guid(value):
+        if (value := getattr(body, name)) is not None and not is_guid(value):
             faults.append(FieldFault(name, "This is not a GUID.", f"Send the {called} as the portal shows it."))
     secret = body.client_secret.get_secret_value().strip() if body.client_secret else ""
-    if _is_guid(secret):
+    if is_guid(secret):
         faults.append(
             FieldFault(
                 "client_secret",
@@ -196,7 +196,8 @@ def _microsoft(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credent
     return Credential({"client_secret": secret}), identity
 
 
-def _is_guid(text: str) -> bool:
+def is_guid(text: str) -> bool:
+    """Whether it is a GUID as portals write it."""
     try:
         return str(UUID(text.strip())) == text.strip().lower()
     except ValueError:

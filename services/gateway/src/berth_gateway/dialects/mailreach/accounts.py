@@ -1,17 +1,15 @@
 """MailReach's calls on accounts that exist."""
 
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request, status
+from fastapi import APIRouter, Query, Request, status
 
 from berth_events.runtime.database import Connection
 from berth_gateway import feed
 from berth_gateway.accounts.mailboxes import Change
-from berth_gateway.accounts.repository import AccountView
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.idempotency import Answer
-from berth_gateway.api.services import Provided, Services, context_of
+from berth_gateway.api.services import Provided, context_of
 from berth_gateway.dialects.mailreach.account_schemas import (
     AccountUpdate,
     Alias,
@@ -24,6 +22,7 @@ from berth_gateway.dialects.mailreach.account_schemas import (
 )
 from berth_gateway.dialects.mailreach.bodies import body_schema, read
 from berth_gateway.dialects.mailreach.refusals import answers
+from berth_gateway.dialects.mailreach.routing import Number, account_by, number_of, serving
 from berth_gateway.dialects.mailreach.schemas import Account
 from berth_gateway.dialects.mailreach.translation import account, change_of
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
@@ -35,15 +34,6 @@ router = APIRouter(tags=["MailReach dialect"])
 _PAGE: Final = 100
 _MAX_DAYS: Final = 180
 _MAX_PAGE: Final = 1_000_000
-
-#: MailReach's ids are 32-bit numbers; what is none is not found.
-Number = Annotated[str, Path(json_schema_extra={"type": "integer", "format": "int32"})]
-
-
-def serve(path: str, method: str, endpoint: Any, **options: Any) -> None:
-    """Serve a call under both forms of its path."""
-    router.add_api_route(path, endpoint, methods=[method], **options)
-    router.add_api_route(f"{path}/", endpoint, methods=[method], include_in_schema=False)
 
 
 async def _ping(caller: Reads) -> Success:
@@ -65,7 +55,7 @@ async def _list(services: Provided, caller: Reads, page: Annotated[str, Query()]
 async def _show(services: Provided, caller: Reads, account_id: Number) -> Account:
     """One account."""
     async with services.pool.acquire() as connection:
-        return account(await found_by(services, connection, caller.tenant.project_id, account_id))
+        return account(await account_by(services, connection, caller.tenant.project_id, account_id))
 
 
 async def _update(request: Request, services: Provided, caller: Writes, account_id: Number) -> Account:
@@ -73,7 +63,7 @@ async def _update(request: Request, services: Provided, caller: Writes, account_
     change = change_of(await read(request, AccountUpdate))
 
     async def command(connection: Connection) -> Answer:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         entries = await services.changes.update(connection, caller.tenant, view.account_id, change, context_of(request))
         await feed.publish(connection, entries)
         return Answer(status.HTTP_200_OK, None)
@@ -93,7 +83,7 @@ async def _delete(
     del disconnect_reason
 
     async def command(connection: Connection) -> Answer:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         await services.accounts.remove(connection, caller.tenant, view.account_id, context_of(request))
         return Answer(status.HTTP_200_OK, None)
 
@@ -105,7 +95,7 @@ async def _reconnect(request: Request, services: Provided, caller: Writes, accou
     """Verify an account again; one that is suspended is resumed. A password refused within the last minute is not tried."""
 
     async def command(connection: Connection) -> Answer:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         entries = await services.changes.resume(connection, caller.tenant, view.account_id, context_of(request))
         entries += await services.changes.verify(connection, caller.tenant, view.account_id, context_of(request))
         await feed.publish(connection, entries)
@@ -119,7 +109,7 @@ async def _suspend(request: Request, services: Provided, caller: Writes, account
     """Leave an account alone. Its seat stays taken."""
 
     async def command(connection: Connection) -> Answer:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         entries = await services.changes.suspend(connection, caller.tenant, view.account_id, "", context_of(request))
         await feed.publish(connection, entries)
         return Answer(status.HTTP_200_OK, None)
@@ -132,7 +122,7 @@ async def _check_up(request: Request, services: Provided, caller: Writes, accoun
     """Send a message from the account to itself; `sending_ip` and the like then show what it told."""
 
     async def command(connection: Connection) -> Answer:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         _, entries = await services.changes.check_up(connection, caller.tenant, view.account_id, context_of(request))
         await feed.publish(connection, entries)
         return Answer(status.HTTP_201_CREATED, None)
@@ -153,14 +143,14 @@ async def _statistics(
         raise InvalidFields([FieldFault("provider", "There is no such provider.", "Send gmail, outlook or others.")])
     _count("past_days", past_days, _MAX_DAYS)
     async with services.pool.acquire() as connection:
-        await found_by(services, connection, caller.tenant.project_id, account_id)
+        await account_by(services, connection, caller.tenant.project_id, account_id)
     return Statistics()
 
 
 async def _aliases(services: Provided, caller: Reads, account_id: Number) -> list[Alias]:
     """The addresses that the account may send from besides its own."""
     async with services.pool.acquire() as connection:
-        view = await found_by(services, connection, caller.tenant.project_id, account_id)
+        view = await account_by(services, connection, caller.tenant.project_id, account_id)
         found = await services.repository.aliases(connection, caller.tenant.project_id, view.account_id)
     return [Alias(email=address, name=name) for address, name in found or ()]
 
@@ -168,12 +158,12 @@ async def _aliases(services: Provided, caller: Reads, account_id: Number) -> lis
 async def _link(request: Request, services: Provided, caller: Writes, tag_id: Number) -> Link:
     """Give an account a tag that the project has."""
     asked = await read(request, LinkRequest)
-    number = _number(tag_id)
+    number = number_of(tag_id)
 
     async def command(connection: Connection) -> Answer:
         project_id = caller.tenant.project_id
         names = await services.tags.names(connection, project_id, [number])
-        view = await found_by(services, connection, project_id, str(asked.account_id))
+        view = await account_by(services, connection, project_id, str(asked.account_id))
         if number not in names:
             raise NotFound
         change = Change(tags=[*(tag.name for tag in view.tags), names[number]])
@@ -188,27 +178,8 @@ async def _graph(services: Provided, caller: Reads, account_id: Number, kind: st
     """What a warm-up network would have counted by day: no points."""
     del kind
     async with services.pool.acquire() as connection:
-        await found_by(services, connection, caller.tenant.project_id, account_id)
+        await account_by(services, connection, caller.tenant.project_id, account_id)
     return Graph()
-
-
-async def found_by(services: Services, connection: Connection, project_id: UUID, number: str) -> AccountView:
-    """The account of a number.
-
-    Raises:
-        NotFound: the project has none.
-    """
-    account_id = await services.repository.by_number(connection, project_id, _number(number))
-    view = account_id and await services.repository.find(connection, project_id, account_id)
-    if not view:
-        raise NotFound
-    return view
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 10 or int(text) > 2**31 - 1:  # noqa: PLR2004 - 2^31 has 10
-        raise NotFound
-    return int(text)
 
 
 def _count(field: str, text: str, highest: int) -> int:
@@ -218,89 +189,18 @@ def _count(field: str, text: str, highest: int) -> int:
     return int(text)
 
 
-_ACCOUNT: Final = "/api/v1/accounts/{account_id}"
-
-for _path in ("/api/v1/ping", "/v1/ping"):
-    serve(
-        _path,
-        "GET",
-        _ping,
-        operation_id="mailreachPing" if _path.startswith("/api") else "mailreachPingAlias",
-        summary="Check a key",
-        responses=answers(),
-    )
-serve(
-    "/api/v1/accounts", "GET", _list, operation_id="mailreachListAccounts", summary="List accounts", responses=answers()
-)
-serve(_ACCOUNT, "GET", _show, operation_id="mailreachGetAccount", summary="Get an account", responses=answers())
-serve(
-    _ACCOUNT,
-    "POST",
-    _update,
-    operation_id="mailreachUpdateAccount",
-    summary="Update an account",
-    responses=answers(400, 413),
-    openapi_extra=body_schema(AccountUpdate),
-)
-serve(
-    _ACCOUNT, "DELETE", _delete, operation_id="mailreachDeleteAccount", summary="Delete an account", responses=answers()
-)
-serve(
-    f"{_ACCOUNT}/reconnect",
-    "POST",
-    _reconnect,
-    operation_id="mailreachReconnect",
-    summary="Reconnect an account",
-    status_code=status.HTTP_201_CREATED,
-    responses=answers(),
-)
-serve(
-    f"{_ACCOUNT}/suspend",
-    "POST",
-    _suspend,
-    operation_id="mailreachSuspend",
-    summary="Suspend an account",
-    responses=answers(),
-)
-serve(
-    f"{_ACCOUNT}/checkup",
-    "POST",
-    _check_up,
-    operation_id="mailreachCheckup",
-    summary="Check an account up",
-    status_code=status.HTTP_201_CREATED,
-    responses=answers(),
-)
-serve(
-    f"{_ACCOUNT}/stats",
-    "GET",
-    _statistics,
-    operation_id="mailreachStats",
-    summary="Statistics of an account",
-    responses=answers(),
-)
-serve(
-    f"{_ACCOUNT}/aliases",
-    "GET",
-    _aliases,
-    operation_id="mailreachAliases",
-    summary="Aliases of an account",
-    responses=answers(),
-)
-serve(
-    "/api/v1/tags/{tag_id}/link",
-    "POST",
-    _link,
-    operation_id="mailreachLinkTag",
-    summary="Link a tag to an account",
-    responses=answers(400, 413),
-    openapi_extra=body_schema(LinkRequest),
-)
-serve(
-    "/api/v1/conversation_message_logs/{account_id}/{kind}/graph",
-    "GET",
-    _graph,
-    operation_id="mailreachGraph",
-    summary="Messages by day",
-    responses=answers(),
-)
+for _prefix, _suffix in (("/api/v1", ""), ("/v1", "Alias")):
+    serving(router, _prefix, _suffix)("/ping", "GET", _ping, "mailreachPing", answers())
+_serve = serving(router, "/api/v1")
+_serve("/accounts", "GET", _list, "mailreachListAccounts", answers())
+_serve("/tags/{tag_id}/link", "POST", _link, "mailreachLinkTag", answers(400, 413), body_schema(LinkRequest))
+_serve("/conversation_message_logs/{account_id}/{kind}/graph", "GET", _graph, "mailreachGraph", answers())
+_serve = serving(router, "/api/v1/accounts/{account_id}")
+_serve("", "GET", _show, "mailreachGetAccount", answers())
+_serve("", "POST", _update, "mailreachUpdateAccount", answers(400, 413), body_schema(AccountUpdate))
+_serve("", "DELETE", _delete, "mailreachDeleteAccount", answers())
+_serve("/reconnect", "POST", _reconnect, "mailreachReconnect", answers(), status=status.HTTP_201_CREATED)
+_serve("/suspend", "POST", _suspend, "mailreachSuspend", answers())
+_serve("/checkup", "POST", _check_up, "mailreachCheckup", answers(), status=status.HTTP_201_CREATED)
+_serve("/stats", "GET", _statistics, "mailreachStats", answers())
+_serve("/aliases", "GET", _aliases, "mailreachAliases", answers())

@@ -22,7 +22,7 @@ from berth_gateway.dialects.mailreach.schemas import (
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_vault import Credential, SecretName
 
-__all__ = ["account", "change_of", "dry_run_account", "error_of", "mailbox_of"]
+__all__ = ["account", "change_of", "dry_run_account", "error_of", "error_text", "mailbox_of"]
 
 _DEFAULT_PORTS: Final = {"imap": 993, "smtp": 587}
 _SENDING_PROVIDERS: Final[dict[Provider, str | None]] = {"gmail": "google", "outlook": "microsoft", "custom": None}
@@ -158,14 +158,20 @@ def dry_run_account(request: ImapAuthRequest, mailbox: Mailbox, audit: Audit | N
 def error_of(mailbox: Mailbox, verification: Verification, request_id: UUID) -> ImapAuthError:
     """Why the mailbox does not work. IMAP that was not to be tried counts as working."""
     diagnosis = verification.diagnosis
-    text = f"{diagnosis.meaning.rstrip('.')}. {diagnosis.remedy}" if diagnosis else "The mailbox could not be verified."
     return ImapAuthError(
         imap_auth_success=mailbox.tried_imap is None or verification.imap is True,
         smtp_auth_success=verification.smtp is True,
-        error=text,
+        error=error_text(diagnosis.meaning, diagnosis.remedy) if diagnosis else error_text(None, None),
         diagnosis=diagnosis,
         request_id=request_id,
     )
+
+
+def error_text(meaning: str | None, remedy: str | None) -> str:
+    """What is wrong and what mends it, in one text."""
+    if not meaning:
+        return "The mailbox could not be verified."
+    return f"{meaning.rstrip('.')}. {remedy}" if remedy else meaning
 
 
 def _address(request: ImapAuthRequest, faults: list[FieldFault]) -> MailAddress | None:

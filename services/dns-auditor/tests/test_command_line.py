@@ -11,9 +11,9 @@ from berth_events.contracts import DomainRecord
 from berth_testing.nsd import NameServer
 
 
-def audit(domain: str, servers: str) -> subprocess.CompletedProcess[str]:
+def audit(domain: str, servers: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "berth_dns_auditor", "audit", domain],
+        [sys.executable, "-m", "berth_dns_auditor", "audit", domain, *options],
         env=os.environ | {"BERTH_DNS_SERVERS": servers},
         capture_output=True,
         text=True,
@@ -28,6 +28,22 @@ def test_an_audit_by_hand_prints_the_record(nsd: NameServer) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     record = DomainRecord.model_validate_json(done.stdout)
     assert (record.spf.state, record.dmarc.state) == ("pass", "fail")
+
+
+def test_advice_says_what_to_publish(nsd: NameServer) -> None:
+    done = audit("brokenspf.example", nsd.endpoint, "--advice")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        """\
+critical: SPF_SYNTAX_ERROR brokenspf.example ipv4:192.0.2.1
+  A term of the SPF record is not in the grammar, so the whole record is void. (RFC 7208 §4.6; RFC 7208 §12)
+  Correct or remove the term.
+  - brokenspf.example. IN TXT "v=spf1 ipv4:192.0.2.1 -all"
+  + brokenspf.example. IN TXT "v=spf1 ip4:192.0.2.1 -all"
+"""
+        in done.stdout
+    )
 
 
 def test_a_bad_setting_is_named() -> None:

@@ -23,6 +23,7 @@ import yaml  # type: ignore[import-untyped]  # no stubs are installed
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from berth_dns_auditor.advice import zone_line
 from berth_dns_auditor.checks.basics import check_basics
 from berth_dns_auditor.checks.dkim import check_dkim
 from berth_dns_auditor.checks.dmarc import check_dmarc
@@ -140,28 +141,12 @@ CASES: Final = {
 def zone_file(zones: Iterable[Records]) -> str:
     """One zone, the root, with all records."""
     lines = {
-        f"{key.partition(' ')[0]}. IN {_rdata(key.partition(' ')[2], record)}\n"
+        zone_line(key.partition(" ")[0], key.partition(" ")[2], printable(record)) + "\n"
         for records in zones
         for key, values in records.items()
         for record in values
     }
     return AUTHORITY + "".join(sorted(lines))
-
-
-def _rdata(rdtype: str, record: str) -> str:
-    match rdtype:
-        case "TXT":
-            data = record.encode("latin-1")
-            strings = [data[start : start + 200] for start in range(0, len(data), 200)]
-            shown = (
-                "".join(f"\\{byte:03d}" if byte in b'"\\' or not 32 <= byte < 127 else chr(byte) for byte in part)
-                for part in strings
-            )
-            return "TXT " + " ".join(f'"{part}"' for part in shown)
-        case "MX" | "CNAME" | "PTR":
-            return f"{rdtype} {record}" + ("" if record.endswith(".") else ".")
-        case _:
-            return f"{rdtype} {record}"
 
 
 def mended(case: Case, findings: Iterable[Finding]) -> Records:

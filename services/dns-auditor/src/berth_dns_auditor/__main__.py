@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from berth_dns_auditor.advice import advice
 from berth_dns_auditor.audit import Audit
 from berth_dns_auditor.bootstrap import SERVICE, make_auditor, open_dns
 from berth_events.runtime.cli import run_command_line
@@ -26,6 +27,7 @@ def _audit(arguments: list[str]) -> int:
         prog="berth-dns-auditor audit", description="Audit a domain with the name servers of BERTH_DNS_SERVERS."
     )
     parser.add_argument("domain", help="in its A-label form, for example example.com")
+    parser.add_argument("--advice", action="store_true", help="say what to publish, instead of the record as JSON")
     options = parser.parse_args(arguments)
     try:
         settings = DnsSettings()
@@ -33,7 +35,7 @@ def _audit(arguments: list[str]) -> int:
         print(f"BERTH_DNS_SERVERS: {error.errors()[0]['msg']}", file=sys.stderr)
         return 2
     audit = asyncio.run(_audit_with(settings.berth_dns_servers, options.domain))
-    print(audit.record.model_dump_json(indent=2))
+    print(advice(audit.record.findings) if options.advice else audit.record.model_dump_json(indent=2))
     return 0
 
 

@@ -124,11 +124,32 @@ async def follow_imports(harness: GatewayHarness, project: Project, workspace: s
     assert (await project.http.delete(workspace)).status_code == 204
 
 
+async def manage(harness: GatewayHarness, project: Project) -> None:
+    """The calls on organizations, projects and keys; the operator's queries are the same."""
+    organization, made = f"/v1/organizations/{project.organization_id}", f"/v1/projects/{project.project_id}"
+    terms = {"name": "n", "scopes": ["projects:read", "projects:write", "accounts:read"]}
+    platform = {"X-Api-Key": (await harness.platform(f"{organization}/keys", terms))["key"]}
+    other = (await harness.platform(f"{organization}/projects", {"name": "other"}))["id"]
+    key = f"/v1/keys/{(await harness.platform(f'{made}/keys', {**terms, 'scopes': ['accounts:read']}))['id']}"
+    calls: list[tuple[str, str, Any]] = [
+        *(("GET", path, None) for path in ("/v1/organizations", organization, made, key)),
+        *(("GET", path, None) for path in (f"{organization}/projects", f"{organization}/keys", f"{made}/keys")),
+        *(("PATCH", path, {"name": "renamed"}) for path in (organization, made, key)),
+        ("POST", f"{key}/rotate", None),
+        ("DELETE", key, None),
+        ("DELETE", f"/v1/projects/{other}", None),
+    ]
+    for method, path, body in calls:
+        answer = await harness.http.request(method, path, json=body, headers=platform)
+        assert answer.status_code < 400, (method, path, answer.text)
+
+
 async def test_every_query_has_an_index(harness: GatewayHarness, project: Project, queries: set[str]) -> None:
     places = await fill(harness, project)
     workspace = (await project.http.post("/v1/email-workspaces", json=microsoft_body())).headers["location"]
     await walk(project, places, workspace)
     await follow_imports(harness, project, workspace)
+    await manage(harness, project)
     asked = [query for query in sorted(queries) if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)", query)]
     asked = [query for query in asked if ";" not in query]  # what the driver sends when a connection goes back
     assert len(asked) > 40

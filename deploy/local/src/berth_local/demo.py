@@ -117,7 +117,8 @@ async def _organization(running: Running) -> Demo:
 
     organization = await post("/v1/organizations", {"name": "Acme (demo)"})
     project = await post(f"/v1/organizations/{organization['id']}/projects", {"name": "Outreach"})
-    scopes = ["accounts:read", "accounts:write", "events:read"]
+    kinds = ("accounts", "workspaces", "domains", "webhooks")
+    scopes = [f"{kind}:{right}" for kind in kinds for right in ("read", "write")] + ["usage:read", "events:read"]
     key = await post(f"/v1/projects/{project['id']}/keys", {"name": "demo", "scopes": scopes})
     return Demo(organization_id=organization["id"], project_id=project["id"], api_key=key["key"])
 

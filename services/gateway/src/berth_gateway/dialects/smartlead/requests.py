@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from berth_gateway.accounts.schemas import Secret, Signature, Text, storable
 from berth_gateway.dialects.smartlead.refusals import invalid
@@ -66,6 +67,12 @@ def _upper(value: Any) -> Any:
     return value.strip().upper() or None if isinstance(value, str) else value
 
 
+def _filled(value: Any) -> Any:
+    if value == "":
+        raise PydanticCustomError("string_too_short", "empty")
+    return value
+
+
 def _text(value: Any) -> Any:
     """A number where a text belongs, such as a password of digits."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -76,7 +83,6 @@ Flag = Annotated[bool | None, BeforeValidator(_absent_when_blank)]
 Id = Annotated[int, Field(ge=1, le=_MAX)]
 Required = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(storable)]
 TagName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(storable)]
-Password = Annotated[Secret, BeforeValidator(_text)]
 OptionalPassword = Annotated[Secret | None, BeforeValidator(lambda value: _absent_when_blank(_text(value)))]
 OptionalText = Annotated[Text | None, BeforeValidator(_absent_when_blank)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -94,7 +100,7 @@ class Form(BaseModel):
 class Token(Form):
     """The caller's OAuth token. Only the access token is used; nothing else of it is kept."""
 
-    access_token: Secret
+    access_token: Annotated[Secret, BeforeValidator(_filled)]
 
 
 class _Settings(Form):

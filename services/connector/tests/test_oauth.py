@@ -289,7 +289,7 @@ async def test_a_role_that_is_missing_is_found_before_anything_is_dialled(role: 
     application = asker.microsoft()
     application.roles = tuple({IMAP_ROLE, SMTP_ROLE} - {role})
     found = await asker.diagnosis(roles={IMAP_ROLE, SMTP_ROLE})
-    assert (found.code, found.retry_policy) == ("OAUTH_CONSENT_MISSING", "recheck_growing")
+    assert (found.code, found.retry_policy) == ("OAUTH_ROLE_MISSING", "recheck_growing")
     assert role in found.meaning
     assert await asker.token(roles={IMAP_ROLE, SMTP_ROLE} - {role})
     application.roles = (IMAP_ROLE, SMTP_ROLE)
@@ -314,8 +314,8 @@ async def test_a_secret_s_id_is_not_sent_anywhere(asker: Asker) -> None:
     [
         (busy(), "PROVIDER_TEMPORARY", "exponential"),
         (throttled(7200), "RATE_LIMITED", "honour_hint"),
-        (garbage(), "PROTOCOL_ERROR", "bounded"),
-        (redirect("http://169.254.169.254/latest"), "PROTOCOL_ERROR", "bounded"),
+        (garbage(), "TOKEN_ENDPOINT_INVALID", "bounded"),
+        (redirect("http://169.254.169.254/latest"), "TOKEN_ENDPOINT_INVALID", "bounded"),
     ],
 )
 async def test_an_endpoint_that_fails(provider: str, fault: Any, code: str, policy: str, asker: Asker) -> None:

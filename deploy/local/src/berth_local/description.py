@@ -63,6 +63,13 @@ class Description(_Value):
             "BERTH_SANDBOX_IMAP_PORT": str(host.imaps),
             "BERTH_SANDBOX_SMTP_PORT": str(host.submission),
         }
+        if identity := self.sandbox.identity:
+            shell |= {
+                "BERTH_SANDBOX_GOOGLE_KEY_FILE": identity.google_key_file,
+                "BERTH_SANDBOX_TENANT_ID": identity.microsoft.tenant_id,
+                "BERTH_SANDBOX_CLIENT_ID": identity.microsoft.client_id,
+                "BERTH_SANDBOX_CLIENT_SECRET": identity.microsoft.client_secret,
+            }
         write_private(
             directory / SHELL_FILE, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shell.items())
         )

@@ -91,9 +91,15 @@ def environment_of(
         environment["BERTH_OPERATOR_KEY"] = secrets.operator_key
         environment["BERTH_VAULT_PUBLIC_KEY"] = secrets.vault_public_key
         environment["BERTH_WEBHOOK_KEY"] = secrets.webhook_key
+        if identity := sandbox.identity:
+            environment["BERTH_GOOGLE_MAIL_HOSTS"] = sandbox.mail_hosts(identity.google_domain)
+            environment["BERTH_MICROSOFT_MAIL_HOSTS"] = sandbox.mail_hosts(identity.microsoft_domain)
     elif service.name == "connector":
         environment["BERTH_VAULT_PRIVATE_KEYS"] = secrets.vault_private_keys
         environment["VAULT_DATABASE_URL"] = databases.dsn("gateway", role="connector")
+        if identity := sandbox.identity:
+            environment["BERTH_GOOGLE_TOKEN_URL"] = identity.google_token_url
+            environment["BERTH_MICROSOFT_AUTHORITY"] = identity.microsoft_authority
     elif service.name == "billing":
         environment["BERTH_INTERNAL_TOKEN"] = secrets.internal_token
     return {**_inherited(os.environ), **environment}

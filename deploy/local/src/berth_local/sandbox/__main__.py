@@ -49,6 +49,14 @@ def _text(running: Sandbox, description: Path) -> str:
             f"SMTP {host.submission} STARTTLS, {host.submissions} TLS{notes}"
         )
         lines += [f"    {box.address}  {box.password}" for box in running.mailboxes if box.host == host.name]
+    if given := running.identity:
+        application = given.microsoft
+        lines += [
+            "",
+            f"{given.google_domain} as a Google workspace: key file {given.google_key_file}, tokens {given.google_token_url}",
+            f"{given.microsoft_domain} as a Microsoft workspace: tenant {application.tenant_id}, client {application.client_id}",
+            f"    secret {application.client_secret}, authority {given.microsoft_authority}",
+        ]
     return "\n".join([*lines, "", "Ctrl-C stops it."])
 
 

@@ -4,10 +4,24 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HOSTS", "MAILBOXES", "NAME_SERVER_PORT", "SPARE_MAILBOX", "MailHost", "Ports", "loopback", "reserve"]
+__all__ = [
+    "GOOGLE_DOMAIN",
+    "HOSTS",
+    "MAILBOXES",
+    "MICROSOFT_DOMAIN",
+    "NAME_SERVER_PORT",
+    "SPARE_MAILBOX",
+    "TOKEN_PORT",
+    "MailHost",
+    "Ports",
+    "loopback",
+    "reserve",
+]
 
 #: Tried first; all above 1024, so that nobody has to be root.
 NAME_SERVER_PORT: Final = 20053
+#: Of the identity providers' token endpoints, likewise.
+TOKEN_PORT: Final = 20443
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +65,29 @@ class MailHost:
         return (self.name, f"imap.{self.domain}", f"smtp.{self.domain}")
 
 
+#: Their mailboxes are also opened with access tokens, as those of Google Workspace and of Microsoft 365 are.
+GOOGLE_DOMAIN: Final = "gworkspace.test"
+MICROSOFT_DOMAIN: Final = "m365.test"
+
 HOSTS: Final = (
     MailHost("acme.test", 1),
     MailHost("untrusted.test", 2, trusted=False),
     MailHost("nodmarc.test", 3, dmarc=False),
+    MailHost(GOOGLE_DOMAIN, 4),
+    MailHost(MICROSOFT_DOMAIN, 5),
 )
 
 #: Left by the demo for whoever tries the API.
 SPARE_MAILBOX: Final = "new@acme.test"
 #: Their passwords are generated at the first start.
-MAILBOXES: Final = ("ada@acme.test", "grace@acme.test", "linus@untrusted.test", "edsger@nodmarc.test", SPARE_MAILBOX)
+MAILBOXES: Final = (
+    "ada@acme.test",
+    "grace@acme.test",
+    "linus@untrusted.test",
+    "edsger@nodmarc.test",
+    SPARE_MAILBOX,
+    *(f"{name}@{domain}" for domain in (GOOGLE_DOMAIN, MICROSOFT_DOMAIN) for name in ("barbara", "donald", "margaret")),
+)
 
 
 def loopback(number: int) -> str:

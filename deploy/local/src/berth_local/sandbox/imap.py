@@ -1,11 +1,12 @@
-"""IMAP: pymap's server with its in-memory mailboxes."""
+"""IMAP: pymap's server with its in-memory mailboxes, opened with passwords and with access tokens."""
 
 import asyncio
 import socket
 import ssl
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, Final
 
 from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import Config, Identity, Login
@@ -13,15 +14,61 @@ from pymap.concurrent import Subsystem
 from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
 from pymap.user import UserMetadata
+from pysasl import SASLAuth
+from pysasl.creds.server import ServerCredentials
 from pysasl.hashing import Cleartext
+from pysasl.identity import Identity as SaslIdentity
+from pysasl.mechanism import ChallengeResponse, ServerChallenge
+from pysasl.mechanism.oauth import OAuth2Mechanism
 
-__all__ = ["Mailboxes", "serve_imap"]
+from berth_local.sandbox.tokens import TokenBook
+
+__all__ = ["TOKEN_REFUSED", "Mailboxes", "serve_imap"]
+
+#: What a client is told when its token opens nothing; it acknowledges that, and is then refused.
+TOKEN_REFUSED: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
+
+
+class _TokenLogin(ServerCredentials):  # type: ignore[misc] # pysasl is not typed for mypy
+    """Who came with a token, and whether it opens the mailbox."""
+
+    def __init__(self, address: str, *, admitted: bool) -> None:
+        self._address, self._admitted = address, admitted
+
+    @property
+    def authcid(self) -> str:
+        return self._address
+
+    @property
+    def authzid(self) -> str:
+        return self._address
+
+    def verify(self, identity: SaslIdentity | None) -> bool:
+        return identity is not None and self._admitted
+
+
+class _XOAuth2(OAuth2Mechanism):  # type: ignore[misc]
+    """XOAUTH2, which says why it refuses a token."""
+
+    def __init__(self, mailboxes: "Mailboxes") -> None:
+        super().__init__(b"XOAUTH2")
+        self._mailboxes = mailboxes
+
+    def server_attempt(self, responses: Sequence[ChallengeResponse]) -> tuple[_TokenLogin, None]:
+        credentials, _ = super().server_attempt(responses[:1])
+        _, _, token = bytes(responses[0].response).partition(b"\1auth=")
+        admitted = self._mailboxes.admits_token(credentials.authzid, token[len(b"Bearer ") :].rstrip(b"\1").decode())
+        if not admitted and len(responses) == 1:
+            raise ServerChallenge(TOKEN_REFUSED)
+        return _TokenLogin(credentials.authzid, admitted=admitted), None
 
 
 class _Config(Config):  # type: ignore[misc] # pymap is not typed
     """pymap's settings, for one listener."""
 
-    def __init__(self, host: str, context: ssl.SSLContext | None, *, starttls: bool) -> None:
+    def __init__(
+        self, host: str, context: ssl.SSLContext | None, *, starttls: bool, mailboxes: "Mailboxes | None" = None
+    ) -> None:
         super().__init__(
             Namespace(proxy_protocol=None, passlib_cfg=None),
             host=None,
@@ -35,22 +82,29 @@ class _Config(Config):  # type: ignore[misc] # pymap is not typed
             cpu_subsystem=Subsystem.for_asyncio(),
         )
         self._greeting = f"{host} ready".encode()
+        self._mailboxes = mailboxes
 
     @property
     def greeting(self) -> bytes:
         return self._greeting  # pymap's own asks the DNS for the machine's name, at each connection
 
+    @property
+    def tls_auth(self) -> Any:
+        known = SASLAuth.defaults().server_mechanisms
+        return SASLAuth([*known, _XOAuth2(self._mailboxes)] if self._mailboxes else known)
+
 
 class Mailboxes:
     """The users of all hosts, with their passwords and their mail."""
 
-    def __init__(self, passwords: Mapping[str, str]) -> None:
+    def __init__(self, passwords: Mapping[str, str], tokens: TokenBook) -> None:
         """Create the mailboxes, empty.
 
         Args:
             passwords: by address.
+            tokens: which access tokens open which mailboxes.
         """
-        self._passwords = dict(passwords)
+        self._passwords, self._tokens = dict(passwords), tokens
         config = _Config("sandbox", None, starttls=False)
         config.apply_context()
         self.login = Login(config)
@@ -65,6 +119,10 @@ class Mailboxes:
         """Is this the mailbox's password?"""
         return self._passwords.get(address) == password
 
+    def admits_token(self, address: str, token: str) -> bool:
+        """Does the access token open this mailbox?"""
+        return address in self and self._tokens.opens(token, address)
+
     async def deliver(self, address: str, message: bytes) -> None:
         """Put a message into the mailbox's INBOX."""
         identity = Identity(address.lower(), self.login, None, frozenset())
@@ -76,7 +134,7 @@ async def serve_imap(
     mailboxes: Mailboxes, host: str, listening: socket.socket, context: ssl.SSLContext, *, starttls: bool
 ) -> asyncio.Server:
     """Serve on a listening socket, with STARTTLS or with TLS from the first byte."""
-    server = IMAPServer(mailboxes.login, _Config(host, context, starttls=starttls))
+    server = IMAPServer(mailboxes.login, _Config(host, context, starttls=starttls, mailboxes=mailboxes))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server(reader, writer, SocketInfo.get(writer, None))

@@ -13,14 +13,27 @@ from berth_local.files import write_private
 from berth_local.sandbox.certificates import Certificates
 from berth_local.sandbox.description import Host, Mailbox, Sandbox
 from berth_local.sandbox.dns import Upstream, Zone, serve_dns
-from berth_local.sandbox.hosts import HOSTS, MAILBOXES, NAME_SERVER_PORT, MailHost, Ports, loopback, reserve
+from berth_local.sandbox.hosts import (
+    HOSTS,
+    MAILBOXES,
+    NAME_SERVER_PORT,
+    TOKEN_PORT,
+    MailHost,
+    Ports,
+    loopback,
+    reserve,
+)
+from berth_local.sandbox.identity import IdentityService, serve_identity
 from berth_local.sandbox.imap import Mailboxes, serve_imap
 from berth_local.sandbox.smtp import serve_smtp
+from berth_local.sandbox.workspaces import offer_workspaces
 from berth_local.sandbox.zone import zone_file
 
 __all__ = ["sandbox"]
 
 NAME_SERVER_ADDRESS = "127.0.0.1"
+#: The services find it without a name server.
+TOKEN_HOST = "localhost"
 
 
 @asynccontextmanager
@@ -32,7 +45,8 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
     """
     passwords = _passwords(directory / "passwords.json")
     certificates = Certificates(directory)
-    mailboxes = Mailboxes(passwords)
+    identity = IdentityService()
+    mailboxes = Mailboxes(passwords, identity.tokens)
     hosts = []
     async with AsyncExitStack() as stack:
         for mail_host in HOSTS:
@@ -49,6 +63,10 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
         )
         stack.callback(transport.close)
         stack.callback(tcp.close)
+        tokens = reserve(NAME_SERVER_ADDRESS, TOKEN_PORT)
+        token_origin = f"https://{TOKEN_HOST}:{tokens.getsockname()[1]}"
+        context = certificates.server_context(TOKEN_HOST, trusted=True)
+        await stack.enter_async_context(serve_identity(identity, tokens, context))
         yield Sandbox(
             dns_servers=(f"{NAME_SERVER_ADDRESS}:{port}",),
             networks=tuple(sorted({_network(host.address) for host in hosts})),
@@ -58,6 +76,7 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
                 Mailbox(address=address, password=password, host=f"mail.{address.partition('@')[2]}")
                 for address, password in passwords.items()
             ),
+            identity=offer_workspaces(identity, directory, token_origin, passwords),
         )
 
 

@@ -1,16 +1,25 @@
-"""Submission: aiosmtpd's server, which delivers to the sandbox's own mailboxes."""
+"""Submission: aiosmtpd's server, which delivers to the sandbox's own mailboxes, signed in to with passwords or access tokens."""
 
 import asyncio
+import base64
+import binascii
 import socket
 import ssl
 from email.utils import formatdate
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from berth_local.sandbox.imap import Mailboxes
+from berth_local.sandbox.imap import TOKEN_REFUSED, Mailboxes
 
 __all__ = ["serve_smtp"]
+
+
+class _Smtp(SMTP):  # type: ignore[misc] # aiosmtpd is not typed
+    """Takes lines that are long enough for access tokens (RFC 4954, section 4)."""
+
+    command_size_limit = 12288
+    line_length_limit = 12288
 
 
 class _Submission:
@@ -24,6 +33,25 @@ class _Submission:
             data.login.decode(errors="replace"), data.password.decode(errors="replace")
         )
         return AuthResult(success=admitted, handled=False)  # aiosmtpd then answers 235 or 535
+
+    async def auth_XOAUTH2(self, server: SMTP, arguments: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name
+        """Sign in with an access token; why it is refused is said before the refusal."""
+        response: Any
+        if len(arguments) > 1:
+            try:
+                response = base64.b64decode(arguments[1], validate=True)
+            except binascii.Error:
+                return AuthResult(success=False, handled=False, message="501 5.5.2 Can't decode base64")
+        else:
+            response = await server.challenge_auth("")
+        if response is MISSING:
+            return AuthResult(success=False)
+        user, _, token = response.decode("utf-8", "replace").rstrip("\1").partition("\1auth=Bearer ")
+        if self._mailboxes.admits_token(user.removeprefix("user="), token):
+            return AuthResult(success=True)
+        if await server.challenge_auth(TOKEN_REFUSED) is MISSING:
+            return AuthResult(success=False)
+        return AuthResult(success=False, handled=False)  # 535
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -61,7 +89,7 @@ async def serve_smtp(
     loop = asyncio.get_running_loop()
 
     def connected() -> SMTP:
-        return SMTP(
+        return _Smtp(
             submission,
             hostname=host,
             ident="Berth sandbox",

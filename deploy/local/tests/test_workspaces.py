@@ -1,0 +1,159 @@
+"""The sandbox's identity providers and mail hosts, as libraries of Google, Microsoft and Python see them."""
+
+import asyncio
+import imaplib
+import json
+import smtplib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msal
+import pytest
+import requests
+from google.auth.exceptions import RefreshError
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from berth_local.sandbox.description import Host, Identity, Sandbox
+from berth_local.sandbox.server import sandbox
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sandbox")
+
+
+@pytest.fixture(scope="module")
+async def running(directory: Path) -> AsyncIterator[Sandbox]:
+    async with sandbox(directory) as description:
+        yield description
+
+
+@pytest.fixture
+def identity(running: Sandbox) -> Identity:
+    assert running.identity
+    return running.identity
+
+
+@pytest.fixture
+def by_name(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host names resolve, as the services' resolver does it; certificates are checked against them."""
+    real, addresses = socket.getaddrinfo, {host.name: host.address for host in running.hosts}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: real(addresses.get(host, host), *rest))
+
+
+def google_token(running: Sandbox, subject: str) -> str:
+    assert running.identity
+    document = json.loads(Path(running.identity.google_key_file).read_text())
+    document["token_uri"] = running.identity.google_token_url
+    credentials = service_account.Credentials.from_service_account_info(
+        document, scopes=["https://mail.google.com/"], subject=subject
+    )
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = running.authority_file
+        credentials.refresh(Request(session))
+    return str(credentials.token)
+
+
+def microsoft_answer(running: Sandbox, secret: str | None = None) -> dict[str, object]:
+    assert running.identity
+    given = running.identity.microsoft
+    with requests.Session() as session:
+        session.trust_env = False
+        session.verify = running.authority_file
+        application = msal.ConfidentialClientApplication(
+            given.client_id,
+            client_credential=secret or given.client_secret,
+            authority=f"{running.identity.microsoft_authority}/{given.tenant_id}",
+            instance_discovery=False,
+            http_client=session,
+        )
+        answer: dict[str, object] = application.acquire_token_for_client(["https://outlook.office365.com/.default"])
+    return answer
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    return await asyncio.to_thread(call)
+
+
+def sign_in(running: Sandbox, address: str, token: str) -> tuple[str, int]:
+    """By IMAP and SMTP; what they say."""
+    host: Host = running.mailbox(address)[1]
+    trust = ssl.create_default_context(cafile=running.authority_file)
+    response = f"user={address}\1auth=Bearer {token}\1\1"
+    refused: list[bytes] = []
+    with imaplib.IMAP4_SSL(host.name, host.imaps, ssl_context=trust, timeout=10) as imap:
+
+        def answer(challenge: bytes) -> bytes:
+            refused.append(challenge)
+            return response.encode() if len(refused) == 1 else b""
+
+        try:
+            imap.authenticate("XOAUTH2", answer)
+            said = imap.select("INBOX")[0]
+        except imaplib.IMAP4.error as error:
+            said = f"{error} {refused[-1].decode()}"
+    with smtplib.SMTP_SSL(host.name, host.submissions, context=trust, timeout=10) as smtp:
+        smtp.ehlo()
+        try:
+            code, _ = smtp.auth(
+                "XOAUTH2", lambda challenge=None: "" if challenge else response, initial_response_ok=False
+            )
+        except smtplib.SMTPAuthenticationError as error:
+            code = error.smtp_code
+    return said, code
+
+
+@pytest.mark.usefixtures("by_name")
+async def test_google_tokens_open_the_mailbox_they_are_for(running: Sandbox, identity: Identity) -> None:
+    mailbox, other = f"barbara@{identity.google_domain}", f"donald@{identity.google_domain}"
+    token = await in_thread(lambda: google_token(running, mailbox))
+    assert await in_thread(lambda: sign_in(running, mailbox, token)) == ("OK", 235)
+    said, code = await in_thread(lambda: sign_in(running, other, token))
+    assert '"status":"400"' in said
+    assert "AUTHENTICATIONFAILED" in said
+    assert code == 535
+
+
+@pytest.mark.usefixtures("by_name")
+async def test_a_microsoft_token_opens_all_of_the_domain(running: Sandbox, identity: Identity) -> None:
+    answer = await in_thread(lambda: microsoft_answer(running))
+    for name in ("barbara", "donald"):
+        address = f"{name}@{identity.microsoft_domain}"
+        assert await in_thread(lambda: sign_in(running, address, str(answer["access_token"]))) == ("OK", 235)  # noqa: B023
+    elsewhere = f"barbara@{identity.google_domain}"
+    assert (await in_thread(lambda: sign_in(running, elsewhere, str(answer["access_token"]))))[1] == 535
+
+
+async def test_refusals(running: Sandbox, identity: Identity) -> None:
+    for subject, said in (
+        (f"nobody@{identity.google_domain}", "Invalid email or User ID"),
+        ("ada@acme.test", "Client is unauthorized"),
+    ):
+        with pytest.raises(RefreshError, match=said):
+            await in_thread(lambda: google_token(running, subject))  # noqa: B023
+    answer = await in_thread(lambda: microsoft_answer(running, identity.microsoft.secret_id))
+    assert answer["error_codes"] == [7000215]
+
+
+async def test_keys_and_secrets_stay_the_same(identity: Identity, directory: Path) -> None:
+    async with sandbox(directory) as again:
+        assert again.identity
+        assert again.identity.microsoft == identity.microsoft
+        assert again.identity.google_key_file == identity.google_key_file
+        token = await in_thread(lambda: google_token(again, f"barbara@{identity.google_domain}"))
+        assert token.startswith("ya29.")
+    for name in ("google-service-account.json", "microsoft-application.json"):
+        assert (directory / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_gateway_is_told_where_the_mailboxes_are(running: Sandbox, identity: Identity) -> None:
+    imap, smtp = running.mail_hosts(identity.google_domain).split(",")
+    assert imap == f"imap.{identity.google_domain}:{running.mailbox(f'barbara@{identity.google_domain}')[1].imaps}:tls"
+    assert smtp.endswith(":starttls")

@@ -77,7 +77,7 @@ class _Connection:
             self._writer.write(struct.pack(">H", len(message)) + message)
             return await answer
         except asyncio.CancelledError:
-            if heard == self._heard:  # nobody is there any more, or nobody was told
+            if heard == self._heard:  # nothing came meanwhile: maybe nobody is there any more
                 self._reading.cancel()
             raise
         finally:
@@ -88,7 +88,6 @@ class _Connection:
             while True:
                 (size,) = struct.unpack(">H", await self._reader.readexactly(2))
                 self._match(await self._reader.readexactly(size))
-                self._heard += 1
         except (OSError, EOFError):
             pass
         finally:
@@ -106,6 +105,7 @@ class _Connection:
             return
         if message[_HEADER_SIZE : _HEADER_SIZE + len(section)].lower() == section:
             answer.set_result(message)
+            self._heard += 1
 
     async def close(self) -> None:
         self._reading.cancel()

@@ -30,6 +30,7 @@ async def test_secrets_are_nowhere_but_in_the_vault(platform: Platform, mail_bed
     connected = await send_secrets(canaries, tenant, mail_bed)
     await send_secrets_with_bad_requests(canaries, platform, mail_bed)
     await send_secrets_as_mailreach_does(canaries, tenant, mail_bed)
+    await send_keys_as_smartlead_does(canaries, tenant)
     for account_id in connected:
         for path in ("", "/verification"):
             canaries.in_text("an answer", (await tenant.http.get(f"/v1/accounts/{account_id}{path}")).text)
@@ -119,6 +120,21 @@ async def send_secrets_with_bad_requests(canaries: Canaries, platform: Platform,
             "/v1/accounts", params={"cursor": canaries.plant("cursor")}, headers={"X-Api-Key": full.key}
         )
         canaries.in_text("a refusal", found.text)
+
+
+async def send_keys_as_smartlead_does(canaries: Canaries, tenant: Tenant) -> None:
+    """In the query and in the body, with keys that are right and wrong; none may be said again, or logged."""
+    async with httpx.AsyncClient(base_url=str(tenant.http.base_url)) as http:
+        for key, status in ((tenant.key, 200), (canaries.plant("unknown key in a query", between="-"), 401)):
+            for path in ("/api/v1/email-accounts", "/api/v1/email-accounts/"):
+                answer = await http.get(path, params={"api_key": key})
+                assert answer.status_code == status, answer.text
+                canaries.in_text("an answer to SmartLead's client", answer.text + str(answer.headers))
+        answer = await http.post(
+            "/api/v1/email-accounts/save", json={"api_key": canaries.plant("unknown key in a body", between="-")}
+        )
+        assert answer.status_code == 401, answer.text
+        canaries.in_text("an answer to SmartLead's client", answer.text)
 
 
 async def send_secrets_as_mailreach_does(canaries: Canaries, tenant: Tenant, mail_bed: MailBed) -> None:

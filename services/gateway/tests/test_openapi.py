@@ -114,8 +114,19 @@ def test_every_call_says_what_it_does_and_what_goes_wrong(document: dict[str, An
     assert len(set(identifiers)) == len(identifiers)
     for name, operation in operations(document):
         assert operation["description"], name
-        assert operation["security"] == [{"bearer": []}, {"apiKey": []}], name
+        headers = [{"bearer": []}, {"apiKey": []}]
+        assert operation["security"] in (headers, [{"queryKey": []}, *headers]), name
         assert {"401", "403", "503"} <= operation["responses"].keys(), name
+
+
+def test_every_call_tells_of_its_limit(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert "429" in operation["responses"], name
+        for status, response in operation["responses"].items():
+            told = set(response.get("headers", {}))
+            assert ("X-RateLimit-Remaining" in told) == (status[0] in "23" or status == "429"), (name, status)
+            assert ("Retry-After" in told) == (status in {"429", "503"}), (name, status)
+    assert all("description" in header for header in document["components"]["headers"].values())
 
 
 def test_errors_are_problems_with_examples(document: dict[str, Any]) -> None:

@@ -53,6 +53,18 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = []
 
 
+_TEXT: Final = {"type": "string"}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+#: What every answer to a good key tells of its limit, by the name of the header.
+_LIMITS: Final[Mapping[str, dict[str, Any]]] = {
+    "RateLimit-Policy": {"description": '`"default";q=REQUESTS;w=SECONDS`', "schema": _TEXT},
+    "RateLimit": {"description": '`"default";r=REMAINING;t=SECONDS` until the next window', "schema": _TEXT},
+    "X-RateLimit-Limit": {"description": "requests in each window", "schema": _COUNT},
+    "X-RateLimit-Remaining": {"description": "how many of them are left", "schema": _COUNT},
+    "X-RateLimit-Reset": {"description": "when the next window begins, in Unix seconds", "schema": _COUNT},
+}
+_WAIT: Final = {"Retry-After": {"description": "seconds to wait", "schema": _COUNT}}
+
 #: What every call on organizations, projects and keys may answer.
 MANAGER = (MissingKey, WrongKey, MissingScope, TooManyRequests, Unavailable)
 #: What every call for one project may answer.
@@ -110,7 +122,9 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
         schemas.update(problem.pop("$defs"), Problem=problem)
         for name in _FRAMEWORK_ERRORS:
             schemas.pop(name, None)
+        found["components"]["headers"] = {**_LIMITS, **_WAIT}
         for operation in (each for methods in found["paths"].values() for each in methods.values()):
+            _tell_limits(operation["responses"])
             if _FRAMEWORK_ERRORS[0] in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
             for place, example in examples.get(operation["operationId"], {}).items():
@@ -121,3 +135,13 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
         return found
 
     app.openapi = document  # type: ignore[method-assign]  # the way that the framework documents
+
+
+def _tell_limits(responses: dict[str, dict[str, Any]]) -> None:
+    for status, response in responses.items():
+        names = [
+            *(_LIMITS if status[0] in "23" or status == "429" else ()),
+            *(_WAIT if status in {"429", "503"} else ()),
+        ]
+        for name in names:
+            response.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}

@@ -8,7 +8,14 @@ from fastapi import Depends, Path, Security
 from fastapi.security import APIKeyQuery
 from starlette.requests import Request
 
-from berth_gateway.api.authentication import caller_for, presented_key, presented_project
+from berth_gateway.api.authentication import (
+    ApiKey,
+    Bearer,
+    ProjectId,
+    caller_for,
+    presented_key,
+    presented_project,
+)
 from berth_gateway.api.services import Provided
 from berth_gateway.dialects.smartlead.refusals import Refused, account_not_found, said
 from berth_gateway.tenants.keyring import Caller
@@ -66,6 +73,9 @@ def _calling(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         services: Provided,
         document: Document,
         _query: Annotated[str | None, Security(_query_key)],
+        _bearer: Bearer,
+        _header: ApiKey,
+        _project: ProjectId = None,
     ) -> Caller:
         return await caller_for(request, services, _key(request, document), presented_project(request), scope)
 

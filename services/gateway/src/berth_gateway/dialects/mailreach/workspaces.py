@@ -1,5 +1,6 @@
 """MailReach's calls on email workspaces."""
 
+from collections.abc import Sequence
 from typing import Final, Literal
 from uuid import UUID
 
@@ -146,10 +147,10 @@ async def _connect(request: Request, services: Provided, caller: WritesWorkspace
     import_id = UUID((await services.idempotency.run(None, command)).body)
     if len(rows) <= _WAITED_FOR:
         await services.import_settled.wait(import_id, within=_DEADLINE_S)
-    return await _told(services, caller, import_id)
+    return await _told(services, caller, import_id, body.accounts)
 
 
-async def _told(services: Services, caller: Caller, import_id: UUID) -> Connected:
+async def _told(services: Services, caller: Caller, import_id: UUID, accounts: Sequence[str]) -> Connected:
     """How far an import is, and what went wrong with small ones."""
     project_id = caller.tenant.project_id
     async with services.pool.acquire() as connection:
@@ -160,7 +161,7 @@ async def _told(services: Services, caller: Caller, import_id: UUID) -> Connecte
             connection, project_id, import_id, limit=_MANY, states=("rejected", "failed", "removed")
         )
     errors = [
-        Failure(email=row.email, error=error_text(row.detail, row.remedy))
+        Failure(email=accounts[row.row - 1], error=error_text(row.detail, row.remedy))
         for row in wrong
         if row.code != "already_connected"
     ]

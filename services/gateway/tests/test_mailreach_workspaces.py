@@ -188,7 +188,8 @@ async def test_an_account_is_relinked_once_that_is_proven(
     assert isinstance(probe, AccountVerificationRequested)
     assert (probe.reason, probe.workspace_id) == ("dry_run", created.workspace_id)
     assert probe.credential_ref == created.credential_ref
-    replaced = [event for event in await harness.published() if isinstance(event, AccountCredentialsReplaced)]
+    await harness.published()
+    replaced = [event for event in harness.history if isinstance(event, AccountCredentialsReplaced)]
     assert bool(replaced) is works
     shown = (await mailreach.get("/api/v1/accounts/1")).json()
     assert shown["has_refresh_token"] is works

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from checkdmarc.dmarc import DMARCError, parse_dmarc_record
+from checkdmarc.dmarc import DMARCError, parse_dmarc_record  # type: ignore[import-untyped]  # it has no marker of types
 from hypothesis import assume, given
 from hypothesis import strategies as st
 

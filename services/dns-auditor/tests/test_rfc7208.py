@@ -4,21 +4,30 @@ Two sources in one form: the project's own cases, and the openspf suite (release
 python3-spf has brought it along as documentation.
 """
 
+import asyncio
 import gzip
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.rrset
 import pytest
 import yaml  # type: ignore[import-untyped]  # no stubs are installed
 
+from berth_dns_auditor.advice import zone_line
 from berth_dns_auditor.checks.spf import check_spf
 from berth_dns_auditor.checks.spf_check_host import check_host
-from berth_dns_auditor.resolver import Answer, Rdtype, TemporaryDnsError
+from berth_dns_auditor.nameservers import Nameserver, NameserverResolver
+from berth_dns_auditor.resolver import Answer, Rdtype, TemporaryDnsError, printable
 
 OWN: Final = Path(__file__).parent / "data" / "spf-cases.yml"
 OPENSPF: Final = Path("/usr/share/doc/python3-spf/rfc7208-tests.yml.gz")
@@ -71,6 +80,55 @@ def _text(rdtype: str, value: Any) -> str:
             return str(value).lower().rstrip(".")
         case _:
             return "".join(value) if isinstance(value, list) else str(value)
+
+
+class Server(asyncio.DatagramProtocol):
+    """Answers over UDP from the zone of the case that is under way."""
+
+    def __init__(self) -> None:
+        self.zone = SuiteZone({})
+        self._transport: asyncio.DatagramTransport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        task = asyncio.create_task(self._answer(dns.message.from_wire(data), addr))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, query: dns.message.Message, addr: tuple[str | Any, int]) -> None:
+        question = query.question[0]
+        asked = ".".join(label.decode("latin-1") for label in question.name.labels if label)
+        reply = dns.message.make_response(query)
+        try:
+            answer = await self.zone.query(asked.lower(), cast("Rdtype", dns.rdatatype.to_text(question.rdtype)))
+        except TemporaryDnsError:
+            reply.set_rcode(dns.rcode.SERVFAIL)
+        else:
+            owners = [question.name, *(_wire_name(alias) for alias in answer.aliases)]
+            for owner, alias in pairwise(owners):
+                reply.answer.append(dns.rrset.from_text(owner, 60, "IN", "CNAME", str(alias)))
+            records = [
+                dns.rdata.from_text("IN", answer.rdtype, _zone_data(answer.rdtype, one)) for one in answer.records
+            ]
+            if records:
+                reply.answer.append(dns.rrset.from_rdata_list(owners[-1], 60, records))
+            else:
+                soa = "ns.example. h.example. 1 2 3 4 60"
+                reply.authority.append(dns.rrset.from_text(".", 60, "IN", "SOA", soa))
+            reply.set_rcode(dns.rcode.from_text(answer.rcode))
+        assert self._transport is not None
+        self._transport.sendto(reply.to_wire(), addr)
+
+
+def _wire_name(text: str) -> dns.name.Name:
+    return dns.name.Name([*(label.encode("latin-1") for label in text.split(".")), b""])
+
+
+def _zone_data(rdtype: str, record: str) -> str:
+    return zone_line("x", rdtype, printable(record)).split(" ", 3)[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +221,20 @@ async def test_check_host_passes_the_openspf_suite(openspf: tuple[Case, ...]) ->
 
     assert wrong == {}
     assert len(openspf) == 203
+
+
+async def test_the_same_over_the_network(openspf: tuple[Case, ...]) -> None:
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(Server, ("127.0.0.1", 0))
+    wrong = {}
+    async with NameserverResolver([Nameserver(*transport.get_extra_info("sockname")[:2])]) as resolver:
+        for case in (*cases(OWN), *openspf):
+            server.zone = case.zone
+            verdict = await check_host(resolver, case.host, case.domain, case.sender, case.helo)
+            if verdict.result not in case.results:
+                wrong[case.name] = verdict
+    transport.close()
+
+    assert wrong == {}
 
 
 async def test_the_audit_agrees_with_the_openspf_suite(openspf: tuple[Case, ...]) -> None:

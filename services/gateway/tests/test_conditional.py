@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from berth_gateway.api.conditional import etag_of
 from berth_testing.gateway_harness import OPERATOR_KEY, GatewayHarness, Project, account_body
+from berth_testing.neighbours import application, neighbour
 from berth_testing.waiting import eventually
 
 OPERATOR = {"Authorization": f"Bearer {OPERATOR_KEY}"}
@@ -148,3 +149,36 @@ async def test_an_account_cannot_join_a_project_that_goes(harness: GatewayHarnes
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:berth:problem:not-found")
     assert await harness.published() == []
     assert (await harness.seats(project.organization_id))["monitoring"] == 0
+
+
+async def test_every_single_resource_has_a_tag(harness: GatewayHarness) -> None:
+    app = application(harness)
+    async with neighbour(harness, app, "tagged", 7) as tenant:
+        ids = tenant.ids
+        paths = [
+            f"/v1/organizations/{ids['organization']}",
+            f"/v1/projects/{ids['project']}",
+            f"/v1/keys/{ids['key']}",
+            f"/v1/accounts/{ids['account']}",
+            f"/v1/accounts/{ids['account']}/verification",
+            f"/v1/probes/{ids['probe']}",
+            f"/v1/domains/{ids['domain']}",
+            f"/v1/email-workspaces/{ids['workspace']}",
+            f"/v1/imports/{ids['import']}",
+            f"/v1/webhooks/{ids['webhook']}",
+        ]
+        for path in paths:
+            tag = (await tenant.platform.get(path)).headers["etag"]
+            assert (await tenant.platform.get(path, headers={"If-None-Match": tag})).status_code == 304, path
+        stale = {"If-Match": '"other"'}
+        for kind in ("account", "workspace", "webhook"):
+            path = f"/v1/{'email-' if kind == 'workspace' else ''}{kind}s/{ids[kind]}"
+            change = {"description": "new"} if kind == "webhook" else {"name": "new"} if kind == "workspace" else {}
+            tag = (await tenant.platform.get(path)).headers["etag"]
+            assert (await tenant.platform.patch(path, json=change, headers=stale)).status_code == 412, path
+            assert (await tenant.platform.delete(path, headers=stale)).status_code == 412, path
+            changed = await tenant.platform.patch(path, json=change, headers={"If-Match": tag})
+            assert changed.status_code == 200, path
+            assert changed.headers["etag"] == (await tenant.platform.get(path)).headers["etag"], path
+            gone = await tenant.platform.delete(path, headers={"If-Match": changed.headers["etag"]})
+            assert gone.status_code in (202, 204), path

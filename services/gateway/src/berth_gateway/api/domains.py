@@ -3,11 +3,13 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, status
+from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
 from berth_gateway import feed
 from berth_gateway.accounts.schemas import Text
 from berth_gateway.api.authentication import ReadsDomains, WritesDomains
+from berth_gateway.api.conditional import READ, IfChanged
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import KEY, problems
 from berth_gateway.api.paths import decode_name, encode_name
@@ -56,10 +58,15 @@ async def list_domains(
     )
 
 
-@router.get("/{domain}", operation_id="getDomain", responses=problems(*KEY, NotFound))
-async def get_domain(services: Provided, caller: ReadsDomains, domain: DomainName) -> DomainDetail:
+@router.get(
+    "/{domain}",
+    operation_id="getDomain",
+    response_model=DomainDetail,
+    responses={**READ, **problems(*KEY, NotFound)},
+)
+async def get_domain(services: Provided, caller: ReadsDomains, domain: DomainName, if_changed: IfChanged) -> Response:
     """One domain with its findings, and everything that the last audit saw."""
-    return domain_detail(await _found(services, caller, domain))
+    return if_changed.response(domain_detail(await _found(services, caller, domain)))
 
 
 @router.post(

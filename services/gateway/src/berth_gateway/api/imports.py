@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS, Connection
 from berth_gateway.api.authentication import ReadsWorkspaces, WritesWorkspaces
+from berth_gateway.api.conditional import READ, IfChanged
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.import_examples import PROGRESS_STREAM, REJECTED
 from berth_gateway.api.openapi import BODY, KEY, problems
@@ -201,11 +202,18 @@ async def list_imports(
     )
 
 
-@router.get("/imports/{import_id}", operation_id="getImport", responses=problems(*KEY, NotFound))
-async def get_import(services: Provided, caller: ReadsWorkspaces, import_id: ImportId) -> Import:
+@router.get(
+    "/imports/{import_id}",
+    operation_id="getImport",
+    response_model=Import,
+    responses={**READ, **problems(*KEY, NotFound)},
+)
+async def get_import(
+    services: Provided, caller: ReadsWorkspaces, import_id: ImportId, if_changed: IfChanged
+) -> Response:
     """How far an import is, and why rows were rejected and accounts failed."""
     async with services.pool.acquire() as connection:
-        return import_resource(await _found(services, connection, caller, import_id))
+        return if_changed.response(import_resource(await _found(services, connection, caller, import_id)))
 
 
 @router.get(

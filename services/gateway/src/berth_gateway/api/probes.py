@@ -9,6 +9,7 @@ from berth_gateway.accounts.presentation import probe_report
 from berth_gateway.accounts.schemas import AccountInput, VerificationReport
 from berth_gateway.accounts.translation import connect_of
 from berth_gateway.api.authentication import Reads, Writes
+from berth_gateway.api.conditional import READ, IfChanged
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import ProbeId
@@ -41,11 +42,16 @@ async def probe_mailbox(request: Request, services: Provided, caller: Writes, bo
     return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/probes/{attempt.subject}"}).response()
 
 
-@router.get("/{probe_id}", operation_id="getProbe", responses=problems(*KEY, NotFound))
-async def get_probe(services: Provided, caller: Reads, probe_id: ProbeId) -> VerificationReport:
+@router.get(
+    "/{probe_id}",
+    operation_id="getProbe",
+    response_model=VerificationReport,
+    responses={**READ, **problems(*KEY, NotFound)},
+)
+async def get_probe(services: Provided, caller: Reads, probe_id: ProbeId, if_changed: IfChanged) -> Response:
     """What trying out led to, step by step, for seven days. `account_id` is the probe's id."""
     async with services.pool.acquire() as connection:
         found = await services.repository.probe(connection, caller.tenant.project_id, probe_id)
     if found is None:
         raise NotFound
-    return probe_report(probe_id, found)
+    return if_changed.response(probe_report(probe_id, found))

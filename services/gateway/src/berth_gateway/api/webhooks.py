@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
 from berth_gateway.api.authentication import ReadsWebhooks, WritesWebhooks
+from berth_gateway.api.conditional import READ, IfChanged, IfUnchanged, tagged
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import DeliveryId, WebhookId, decode_cursor, encode_cursor
@@ -18,6 +19,7 @@ from berth_gateway.errors import (
     InvalidFields,
     InvalidIdempotencyKey,
     NotFound,
+    PreconditionFailed,
     WebhookDisabled,
     WebhookLimitReached,
 )
@@ -103,17 +105,34 @@ async def list_webhooks(
     )
 
 
-@router.get("/{webhook_id}", operation_id="getWebhook", responses=problems(*KEY, NotFound))
-async def get_webhook(services: Provided, caller: ReadsWebhooks, webhook_id: WebhookId) -> Webhook:
+@router.get(
+    "/{webhook_id}",
+    operation_id="getWebhook",
+    response_model=Webhook,
+    responses={**READ, **problems(*KEY, NotFound)},
+)
+async def get_webhook(
+    services: Provided, caller: ReadsWebhooks, webhook_id: WebhookId, if_changed: IfChanged
+) -> Response:
     """One webhook."""
     async with services.pool.acquire() as connection:
-        return webhook_resource(await _view(services, connection, caller.tenant.project_id, webhook_id))
+        view = await _view(services, connection, caller.tenant.project_id, webhook_id)
+    return if_changed.response(webhook_resource(view))
 
 
-@router.patch("/{webhook_id}", operation_id="changeWebhook", responses=problems(*KEY, *BODY, NotFound))
+@router.patch(
+    "/{webhook_id}",
+    operation_id="changeWebhook",
+    response_model=Webhook,
+    responses=problems(*KEY, *BODY, NotFound, PreconditionFailed),
+)
 async def change_webhook(
-    services: Provided, caller: WritesWebhooks, webhook_id: WebhookId, body: WebhookChange
-) -> Webhook:
+    services: Provided,
+    caller: WritesWebhooks,
+    webhook_id: WebhookId,
+    body: WebhookChange,
+    if_unchanged: IfUnchanged,
+) -> Response:
     """Change a webhook; what is left out stays as it is.
 
     A disabled webhook keeps what waits for it. Enabling it, or giving it another URL, sends that at once, in order.
@@ -121,19 +140,24 @@ async def change_webhook(
     change = await change_of(body, services.endpoint_vetting)
     project_id = caller.tenant.project_id
     async with services.pool.acquire() as connection, connection.transaction():
+        await _require(services, connection, project_id, webhook_id, if_unchanged)
         await services.webhooks.change(connection, project_id, webhook_id, change)
-        return webhook_resource(await _view(services, connection, project_id, webhook_id))
+        shown = webhook_resource(await _view(services, connection, project_id, webhook_id))
+    return Answer(status.HTTP_200_OK, shown.model_dump(mode="json"), tagged(shown)).response()
 
 
 @router.delete(
     "/{webhook_id}",
     operation_id="removeWebhook",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problems(*KEY, NotFound),
+    responses=problems(*KEY, NotFound, PreconditionFailed),
 )
-async def remove_webhook(services: Provided, caller: WritesWebhooks, webhook_id: WebhookId) -> None:
+async def remove_webhook(
+    services: Provided, caller: WritesWebhooks, webhook_id: WebhookId, if_unchanged: IfUnchanged
+) -> None:
     """Remove a webhook with its secrets, with what waits for it, and with its log."""
     async with services.pool.acquire() as connection, connection.transaction():
+        await _require(services, connection, caller.tenant.project_id, webhook_id, if_unchanged)
         await services.webhooks.remove(connection, caller.tenant.project_id, webhook_id)
 
 
@@ -250,6 +274,17 @@ async def _view(services: Services, connection: Connection, project_id: UUID, we
     if view is None:
         raise NotFound
     return view
+
+
+async def _require(
+    services: Services, connection: Connection, project_id: UUID, webhook_id: UUID, if_unchanged: IfUnchanged
+) -> None:
+    """Go on only when the webhook is what the client has seen."""
+    if if_unchanged.asked:
+        view = await services.webhook_repository.locked(connection, project_id, webhook_id)
+        if view is None:
+            raise NotFound
+        if_unchanged.require(webhook_resource(view))
 
 
 async def _delivered(

@@ -59,6 +59,13 @@ class WebhookRepository:
         )
         return WebhookView(**row) if row else None
 
+    async def locked(self, connection: "Connection", project_id: UUID, webhook_id: UUID) -> WebhookView | None:
+        """One webhook, which nobody else changes until the transaction ends, or None."""
+        await connection.execute(
+            "SELECT FROM webhook WHERE project_id = $1 AND webhook_id = $2 FOR UPDATE", project_id, webhook_id
+        )
+        return await self.find(connection, project_id, webhook_id)
+
     async def page(self, connection: "Connection", project_id: UUID, *, after: int, limit: int) -> list[WebhookView]:
         """The next webhooks behind the number `after`."""
         rows = await connection.fetch(

@@ -497,4 +497,4 @@ async def test_consent_is_not_offered(project: Project, product: str) -> None:
     answer = await project.http.post(f"/v1/mailboxes/connect/{product}")
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "OAUTH_NOT_CONFIGURED"
-    assert "POST /v1/email_workspaces" in answer.json()["error"]["message"]
+    assert "POST /v1/email-workspaces" in answer.json()["error"]["message"]

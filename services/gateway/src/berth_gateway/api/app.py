@@ -31,7 +31,7 @@ from berth_gateway.api import (
 )
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
-from berth_gateway.dialects import Dialect, mailreach, smartlead
+from berth_gateway.dialects import Dialect, mailreach, sendkit, smartlead
 from berth_gateway.errors import GatewayError
 
 __all__ = ["make_app"]
@@ -40,7 +40,7 @@ _CANONICAL: Final = (
     organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events, webhooks,
     workspaces, imports,
 )  # fmt: skip
-_DIALECTS: Final[tuple[Dialect, ...]] = (mailreach, smartlead)
+_DIALECTS: Final[tuple[Dialect, ...]] = (mailreach, smartlead, sendkit)
 _MAX_BODY_BYTES: Final = 1_000_000
 #: 10,000 mailboxes with servers and passwords have about 3 MB.
 _MAX_IMPORT_BYTES: Final = 4_000_000

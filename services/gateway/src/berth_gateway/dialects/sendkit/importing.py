@@ -45,20 +45,11 @@ class Importer:
         tenant: whose mailboxes.
         context: of the events.
         wait: for the tests, so that the report has those that failed.
-        patience: seconds to wait at most.
     """
 
-    def __init__(
-        self,
-        services: "Services",
-        tenant: Tenant,
-        context: "Context",
-        *,
-        wait: bool,
-        patience: float = _PATIENCE_S,
-    ) -> None:
+    def __init__(self, services: "Services", tenant: Tenant, context: "Context", *, wait: bool) -> None:
         self._services, self._tenant, self._context, self._wait = services, tenant, context, wait
-        self._until = asyncio.get_running_loop().time() + patience
+        self._until = asyncio.get_running_loop().time() + _PATIENCE_S
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, rows: Sequence[Row]) -> ImportReport:

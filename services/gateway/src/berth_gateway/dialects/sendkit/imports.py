@@ -1,7 +1,7 @@
 """`/v1/mailboxes/import`: many mailboxes from a CSV file."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import FormData, UploadFile
@@ -86,7 +86,8 @@ async def _row(
         return Row(email=email, fault=row.fault.detail)
     try:
         body = checked(CreateMailbox, mailbox(row.account))
-        command = await connect_of(body, services.vetting, on_failure="keep" if keep else "remove")
+        kept: Literal["keep", "remove"] = "keep" if keep else "remove"
+        command = await connect_of(body, services.vetting, on_failure=kept, only_sends=True)
     except InvalidFields as error:
         return Row(email=email, fault="; ".join(f"{fault.field}: {fault.detail}" for fault in error.faults))
     except _Missing as error:

@@ -49,13 +49,13 @@ _QUEUED: Final = (
 MailboxId = Annotated[str, Path(description="`_id`: 24 hexadecimal digits", examples=["665b1c2d3e4f5a6b7c8d9e0f"])]
 
 
-async def identify(connection: Connection, caller: Caller, mailbox_id: str) -> UUID:
-    """The account with this id, removed or not.
+async def identify(connection: Connection, caller: Caller, mailbox_id: str, *, removed: bool = False) -> UUID:
+    """The account with this id.
 
     Raises:
-        NotFound: it never was one of the workspace's.
+        NotFound: the workspace has no such mailbox, or never had one if removed ones are asked for.
     """
-    found = await repository.mailbox_id(connection, caller.tenant.project_id, mailbox_id)
+    found = await repository.mailbox_id(connection, caller.tenant.project_id, mailbox_id, removed=removed)
     if found is None:
         raise NotFound("Mailbox not found")
     return found
@@ -67,11 +67,11 @@ async def find_mailbox(
     """What is known of a mailbox.
 
     Raises:
-        NotFound: the workspace has no such mailbox, or had none if removed ones are asked for.
+        NotFound: as `identify`.
     """
-    found = await identify(connection, caller, mailbox_id)
+    found = await identify(connection, caller, mailbox_id, removed=removed)
     view = await services.repository.find(connection, caller.tenant.project_id, found, removed=removed)
-    if view is None:
+    if view is None:  # removed since then
         raise NotFound("Mailbox not found")
     return view
 
@@ -181,7 +181,7 @@ async def _delete(request: Request, services: Provided, caller: Writes, mailbox_
 async def _consent(_services: Provided, _caller: Writes) -> Response:
     """Refused: the consent of one mailbox's owner needs an OAuth client, which Berth does not have.
 
-    Email workspaces connect the mailboxes of a whole organization: `POST /v1/email_workspaces`.
+    Email workspaces connect the mailboxes of a whole organization: `POST /v1/email-workspaces`.
     """
     raise ConsentUnavailable
 

@@ -40,7 +40,7 @@ _INTERNAL: Final = (500, "INTERNAL_ERROR")
 class ConsentUnavailable(GatewayError):
     """Single mailboxes cannot be connected by consent here: that needs an OAuth client, which this server does not have.
 
-    Connect all mailboxes of an organization through an email workspace instead: POST /v1/email_workspaces.
+    Connect all mailboxes of an organization through an email workspace instead: POST /v1/email-workspaces.
     """
 
     status = 400

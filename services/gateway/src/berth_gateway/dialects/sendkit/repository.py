@@ -66,13 +66,17 @@ class WarmupCounts:
     paused: int
 
 
-async def mailbox_id(connection: "Connection", project: UUID, identity: str) -> UUID | None:
-    """The account of a project with this short id, removed or not."""
+async def mailbox_id(connection: "Connection", project: UUID, identity: str, *, removed: bool) -> UUID | None:
+    """The account of a project with this short id; one that was removed only if it is asked for."""
     found = bounds(identity)
     return found and cast(
         "UUID | None",
         await connection.fetchval(
-            "SELECT account_id FROM account WHERE account_id BETWEEN $1 AND $2 AND project_id = $3", *found, project
+            """SELECT account_id FROM account
+                WHERE account_id BETWEEN $1 AND $2 AND project_id = $3 AND (removed_at IS NULL OR $4)""",
+            *found,
+            project,
+            removed,
         ),
     )
 
@@ -113,7 +117,7 @@ async def project_id(connection: "Connection", identity: str, organization: UUID
         "UUID | None",
         await connection.fetchval(
             """SELECT project_id FROM project
-                WHERE project_id BETWEEN $1 AND $2 AND ($3::uuid IS NULL OR organization_id = $3)""",
+                WHERE project_id BETWEEN $1 AND $2 AND removed_at IS NULL AND ($3::uuid IS NULL OR organization_id = $3)""",
             *found,
             organization,
         ),

@@ -73,8 +73,10 @@ def route(
     """
     method, _, path = call.partition(" ")
     refused = {**refusals, **(_BODY if body else {})}
-    example = {"example": FORM_EXAMPLE} if body and body[0] == FORM else {}
-    content = body and {body[0]: {"schema": dict(body[1]), **example}}
+    example: dict[str, Any] = {"example": FORM_EXAMPLE} if body and body[0] == FORM else {}
+    responses: dict[int | str, dict[str, Any]] = {status: {"model": model, "description": "Done."}}
+    responses |= {each: _refusal(each, meaning) for each, meaning in sorted(refused.items())}
+    content = {body[0]: {"schema": dict(body[1]), **example}} if body else {}
     router.add_api_route(
         path,
         endpoint,
@@ -83,11 +85,8 @@ def route(
         summary=summary,
         status_code=status,
         response_model=None,
-        responses={
-            status: {"model": model, "description": "Done."},
-            **{each: _refusal(each, meaning) for each, meaning in sorted(refused.items())},
-        },
-        openapi_extra=content and {"requestBody": {"required": required, "content": content}},
+        responses=responses,
+        openapi_extra={"requestBody": {"required": required, "content": content}} if body else None,
     )
     router.add_api_route(path + "/", endpoint, methods=[method], include_in_schema=False)
 

@@ -42,13 +42,23 @@ _STATUSES: Final[dict[str, tuple[tuple[str, ...], Literal["keep", "remove"] | No
 
 
 async def connect_of(
-    body: CreateMailbox, vetting: ServerVetting, *, on_failure: Literal["keep", "remove"] = "remove"
+    body: CreateMailbox,
+    vetting: ServerVetting,
+    *,
+    on_failure: Literal["keep", "remove"] = "remove",
+    only_sends: bool = False,
 ) -> ConnectAccount:
     """The account that is to be.
 
     Without `imap`, mail is read where the provider of the SMTP server has it, else at imap.example.com where that is beside
     smtp.example.com, else on the SMTP server itself. Of the last two nobody knows yet whether they are there: the mailbox only
     sends when they are not.
+
+    Args:
+        body: what was sent.
+        vetting: refuses hosts.
+        on_failure: what becomes of it when it does not work.
+        only_sends: it has no IMAP server, if `imap` names none.
 
     Raises:
         InvalidFields: all faults; each field by its name in SendKit's API.
@@ -62,7 +72,7 @@ async def connect_of(
     if faults or refused or address is None:
         raise InvalidFields([*faults, *refused])
     smtp, imap, guessed = vetted[0], vetted[1] if body.imap else None, False
-    if imap is None:
+    if imap is None and not only_sends:
         imap, guessed = await _derived(body, vetting)
     secret = body.smtp.password.get_secret_value()
     imap_secret = body.imap.password.get_secret_value() if body.imap and body.imap.password else secret

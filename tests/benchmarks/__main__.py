@@ -11,6 +11,7 @@ import asyncpg
 import uvloop
 
 from benchmarks.accepting import measure_accepting, measure_seat_latency
+from benchmarks.importing import measure_importing
 from benchmarks.listing import measure_listing
 from benchmarks.rebuilding import measure_rebuild
 from benchmarks.verifying import measure_verifying
@@ -69,6 +70,7 @@ async def _bench(directory: Path) -> None:
                         *await measure_accepting(platform, bed),
                         *await measure_seat_latency(platform, bed),
                         *await measure_listing(platform, bed),
+                        *await measure_importing(platform, bed),
                     ]:
                         print(figure, flush=True)
         await _rebuild(directory / "kafka-of-rebuild", server)

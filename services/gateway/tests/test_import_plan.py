@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.bulk import Admission, Existing
+from berth_gateway.accounts.servers import NamedServer
 from berth_gateway.imports.plan import Candidate, Rejection, Row, decide
-from berth_gateway.imports.vetting import HostsOfOneImport
-from berth_net import Address, HostNotFound
+from berth_gateway.imports.vetting import HostsOfOneImport, ImportVetting
+from berth_net import Address, HostGuard, HostNotFound
 
 MINE, OTHER, ACCOUNT = UUID(int=1), UUID(int=2), UUID(int=3)
 BROKEN = Rejection(code="invalid_fields", detail="x", remedy="y")
@@ -77,6 +78,30 @@ async def test_each_host_is_asked_for_once_and_some_at_a_time() -> None:
     assert all(isinstance(each, HostNotFound) for each in found)
     assert set(asked.counts.values()) == {1}
     assert asked.most == 50
+
+
+async def test_what_is_said_of_a_host_is_said_of_every_row_in_its_own_words() -> None:
+    asked = Asked()
+    vetting = ImportVetting(HostGuard(HostsOfOneImport(asked)))
+
+    def named(host: str, username: str, protocol: str, port: int = 993) -> NamedServer:
+        fields = {"host_field": f"{protocol}.host", "port_field": f"{protocol}.port"}
+        return NamedServer(host=host, port=port, security="tls", username=username, **fields)
+
+    for username in ("ada", "bob"):
+        (server, _), (fault, port_fault) = await vetting.vet(
+            [
+                named("Mail.test.example.com", username, "imap"),
+                named("mail.test.example.com", username, "smtp", 465),
+                named("127.0.0.1", username, "imap"),
+                named("mail.test.example.com", username, "smtp", 25),
+            ]
+        )
+        assert (server.host, server.username) == ("mail.test.example.com", username)
+        assert (fault.field, port_fault.field) == ("imap.host", "smtp.port")
+    _, [fault] = await vetting.vet([named("127.0.0.1", "eve", "smtp")])
+    assert fault.field == "smtp.host"
+    assert asked.counts == {"mail.test.example.com": 1}
 
 
 async def test_silent_hosts_cost_the_import_its_time_and_no_more() -> None:

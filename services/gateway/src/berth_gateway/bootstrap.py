@@ -43,7 +43,7 @@ from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
 from berth_gateway.imports.commands import Imports
 from berth_gateway.imports.repository import ImportRepository
-from berth_gateway.imports.vetting import HostsOfOneImport
+from berth_gateway.imports.vetting import HostsOfOneImport, ImportVetting
 from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import History, Views
 from berth_gateway.seats import SeatLedger
@@ -187,7 +187,7 @@ def compose(
         workspace_repository=WorkspaceRepository(),
         imports=Imports(workspaces=workspaces, through=through, bulk=bulk, vault=vault, seats=seats, clock=clock),
         import_repository=imports,
-        import_vetting=lambda: ServerVetting(HostGuard(HostsOfOneImport(resolver), settings.policy())),
+        import_vetting=lambda: ImportVetting(HostGuard(HostsOfOneImport(resolver), settings.policy())),
         import_settled=import_settled,
         import_progress=import_progress,
         smartlead=SmartLead(

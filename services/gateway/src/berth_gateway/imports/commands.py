@@ -14,7 +14,8 @@ from berth_gateway.errors import ImportRefused
 from berth_gateway.imports.plan import Candidate, Plan, Rejection, Row, decide
 from berth_gateway.imports.schemas import Options
 from berth_gateway.imports.translation import PasswordMailbox
-from berth_gateway.workspaces.accounts import ImportedMailbox, WorkspaceAccounts
+from berth_gateway.workspaces.accounts import WorkspaceAccounts
+from berth_gateway.workspaces.mailboxes import ImportedMailbox
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -238,7 +239,7 @@ def _account(asked: PasswordMailbox, sealed: "Sealed") -> NewAccount:
     return NewAccount(
         account_id=sealed.binding.owner_id,
         address=mailbox.address,
-        provider=asked.account.provider,
+        provider=asked.account.provider or "custom",
         first_name=asked.account.first_name,
         last_name=asked.account.last_name,
         imap=mailbox.imap,

@@ -18,7 +18,7 @@ from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.imports.csv_reader import CsvRow
 from berth_gateway.imports.plan import Candidate, Row, rejected
 from berth_gateway.imports.schemas import WorkspaceMailboxInput
-from berth_gateway.workspaces.accounts import ImportedMailbox
+from berth_gateway.workspaces.mailboxes import ImportedMailbox
 
 __all__ = ["PasswordMailbox", "csv_rows", "password_rows", "workspace_rows"]
 

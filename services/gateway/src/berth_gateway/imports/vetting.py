@@ -1,11 +1,19 @@
-"""Looking up the hosts of one import: each once, some at a time, and all within a few seconds."""
+"""Vetting the hosts of one import: each once, some at a time, and all within a few seconds."""
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
+from berth_events.contracts import MailServer
+from berth_gateway.accounts.servers import NamedServer, ServerVetting
+from berth_gateway.errors import FieldFault
 from berth_net import Address, AddressResolver
 
-__all__ = ["HostsOfOneImport"]
+if TYPE_CHECKING:
+    from berth_net import HostGuard
+
+__all__ = ["HostsOfOneImport", "ImportVetting"]
 
 _AT_ONCE: Final = 50
 
@@ -20,7 +28,7 @@ class HostsOfOneImport:
         seconds: for all hosts together, from now on.
     """
 
-    def __init__(self, resolver: AddressResolver, *, seconds: float = 10) -> None:
+    def __init__(self, resolver: AddressResolver, *, seconds: float = 5) -> None:
         self._resolver = resolver
         self._until = asyncio.get_running_loop().time() + seconds
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -42,3 +50,37 @@ def _retrieved(answer: asyncio.Task[tuple[Address, ...]]) -> None:
     """Nobody may be waiting for it any more: its failure is not to be reported as forgotten."""
     if not answer.cancelled():
         answer.exception()
+
+
+class ImportVetting(ServerVetting):
+    """Vets each host and port once, and says the same of all rows that name them.
+
+    Args:
+        guard: the operator's policy, on `HostsOfOneImport`.
+    """
+
+    def __init__(self, guard: "HostGuard") -> None:
+        super().__init__(guard)
+        self._vetted: dict[tuple[str, int], asyncio.Task[tuple[NamedServer, MailServer | FieldFault]]] = {}
+
+    async def vet(self, servers: Sequence[NamedServer]) -> tuple[list[MailServer], list[FieldFault]]:
+        """See `ServerVetting.vet`."""
+        accepted: list[MailServer] = []
+        refused: list[FieldFault] = []
+        for server in servers:
+            place = (server.host, server.port)
+            if place not in self._vetted:
+                self._vetted[place] = asyncio.create_task(self._first(server))
+            task = self._vetted[place]
+            first, said = task.result() if task.done() else await asyncio.shield(task)
+            if isinstance(said, FieldFault):
+                field = server.port_field if said.field == first.port_field else server.host_field
+                refused.append(replace(said, field=field))
+            else:
+                differing = {name: getattr(server, name) for name in ("security", "username", "mechanism")}
+                accepted.append(said.model_copy(update=differing))
+        return accepted, refused
+
+    async def _first(self, server: NamedServer) -> tuple[NamedServer, MailServer | FieldFault]:
+        accepted, refused = await super().vet([server])
+        return server, (accepted or refused)[0]

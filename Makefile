@@ -57,6 +57,10 @@ bench-dns: develop ## Measure the DNS auditor beside checkdmarc, on one machine'
 	@tests/support/install-servers
 	PYTHONPATH=tests $(VENV)/python -m benchmarks.dns
 
+.PHONY: bulk-dns
+bulk-dns: develop ## Audit 20,000 domains, some of which have no answer; takes minutes
+	PYTHONPATH=tests $(VENV)/python -m benchmarks.bulk_audit
+
 .PHONY: fuzz-dns
 fuzz-dns: develop ## Try the auditor's parser of DNS messages against dnspython for MINUTES (10)
 	PYTHONPATH=tests $(VENV)/python -m benchmarks.fuzzing $(MINUTES)

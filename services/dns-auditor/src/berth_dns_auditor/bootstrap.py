@@ -30,8 +30,9 @@ from berth_net import parse_nameserver
 
 __all__ = ["SERVICE", "build", "keep_loaded", "make_auditor", "open_dns"]
 
-#: Audits at once: in this process, and with all replicas together.
-CONCURRENCY: Final = 32
+#: Audits at once: in this process, so that those of dead domains, which take seconds, do not hold up the others; and with
+#: all replicas together.
+CONCURRENCY: Final = 64
 CONCURRENCY_OF_ALL: Final = 256
 
 

@@ -112,7 +112,9 @@ class NameserverResolver:
                     reply = await upstream.exchange(question, min(self._attempt * 2**round_, left))
                 except TimeoutError:
                     reasons[server] = f"{server} timed out"
-                except (OSError, EOFError, MalformedReply, HttpsFailed) as error:
+                except (MalformedReply, HttpsFailed) as error:
+                    reasons[server] = f"{server}: {type(error).__name__}, {error}"
+                except (OSError, EOFError) as error:
                     reasons[server] = f"{server}: {type(error).__name__}"
                 else:
                     if reply.rcode in _DEFINITE:

@@ -18,7 +18,7 @@ from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.ANY.TXT import TXT
 
 from berth_dns_auditor.transport.names import name_text
-from berth_dns_auditor.transport.wire import NEGATIVE_TTL, MalformedReply, Reply
+from berth_dns_auditor.transport.wire import NEGATIVE_TTL, REFERRAL, MalformedReply, Reply
 
 __all__ = ["read_reply_slowly"]
 
@@ -45,6 +45,9 @@ def read_reply_slowly(message: bytes) -> Reply:
     except (dns.exception.DNSException, ValueError, struct.error) as error:
         raise MalformedReply(type(error).__name__) from error
     soas = [rrset.name for rrset in reply.authority if rrset.rdtype == dns.rdatatype.SOA]
+    delegated = any(rrset.rdtype == dns.rdatatype.NS for rrset in reply.authority)
+    if delegated and chain.answer is None and not (chain.cnames or rcode or soas):
+        raise MalformedReply(REFERRAL)
     timed = chain.answer is not None or any(chain.canonical_name.is_subdomain(zone) for zone in soas)
     return Reply(
         rcode,

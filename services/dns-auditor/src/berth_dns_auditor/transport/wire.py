@@ -11,7 +11,7 @@ from typing import Final, Self
 from berth_dns_auditor.resolver import Rdtype
 from berth_dns_auditor.transport.names import read_name, skip_name, wire_name
 
-__all__ = ["EDNS_PAYLOAD", "NEGATIVE_TTL", "RDTYPES", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
+__all__ = ["EDNS_PAYLOAD", "NEGATIVE_TTL", "RDTYPES", "REFERRAL", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
 
 #: What fits one unfragmented datagram (DNS flag day 2020).
 EDNS_PAYLOAD: Final = 1232
@@ -61,8 +61,12 @@ _OPT_RECORD: Final = b"\0" + struct.pack(">HHIH", _OPT, EDNS_PAYLOAD, 0, 0)
 _CASE_BIT: Final = bytes(0x20 if chr(byte).isascii() and chr(byte).isalpha() else 0 for byte in range(256))
 
 
+#: No records, no SOA that says so, but name servers (RFC 2308 §2.2).
+REFERRAL: Final = "a referral: the server does not answer for others"
+
+
 class MalformedReply(Exception):
-    """The server's message cannot be read, or contradicts itself. Check the zone, or the name server's software."""
+    """The server's message cannot be read, or is no answer. Check the zone, or the name server's software."""
 
 
 class Unusual(ValueError):
@@ -136,6 +140,7 @@ class _Sections:
     found: list[tuple[str, int, int, int]]  # owner, ttl, position and length of the rdata
     cnames: dict[str, tuple[str, int]]
     soas: list[tuple[str, int]]
+    delegated: bool = False  # there are NS in the authority section
 
 
 def read_reply(message: bytes, asked: Question) -> Reply:
@@ -220,6 +225,8 @@ def _authority(message: bytes, position: int, sections: _Sections) -> int:
             raise Unusual("an SOA that is malformed, or not alone")
         minimum: int = _SOA_NUMBERS.unpack_from(message, numbers)[4]
         sections.soas.append((owner, min(ttl if ttl <= _TTL_MAX else 0, minimum)))
+    elif rdtype == _NS:
+        sections.delegated = True
     return position + int(size)
 
 
@@ -235,6 +242,8 @@ def _conclude(message: bytes, asked: Question, rcode: int, sections: _Sections, 
         here = [record for record in sections.found if record[0] == name]
     if here and (rcode or (asked.rdtype in _SINGLE and len(here) > 1)):
         raise Unusual("records and an error, or more than there can be")
+    if sections.delegated and not (here or aliases or rcode or sections.soas):
+        raise MalformedReply(REFERRAL)
     if here:
         ttls += [ttl for _, ttl, _, _ in here]
     else:

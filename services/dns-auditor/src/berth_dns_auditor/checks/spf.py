@@ -153,7 +153,7 @@ def _limits(tree: SpfTree, total: Tally) -> Iterator[Finding]:
     if total.lookups > LOOKUPS_MAX:
         mend = flatten(tree, total, LOOKUPS_MAX)
         yield finding("SPF_TOO_MANY_LOOKUPS", tree.domain, f"{total.lookups} lookups", *shares, publish=mend)
-    elif total.lookups >= LOOKUPS_NEAR:
+    elif total.lookups >= LOOKUPS_NEAR and not tree.errors:  # what is not known may take it over the limit
         mend = flatten(tree, total, LOOKUPS_NEAR - 1)
         yield finding("SPF_LOOKUPS_NEAR_LIMIT", tree.domain, f"{total.lookups} lookups", *shares, publish=mend)
     if len(total.voids) > VOIDS_MAX:

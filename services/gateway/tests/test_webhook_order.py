@@ -48,8 +48,8 @@ async def test_a_receiver_that_is_down_for_an_hour_loses_nothing_and_keeps_the_o
             clock.shift = timedelta(minutes=minute)
             for subject, ids in (await publish_in_turn(bed, 1, A, B, C)).items():
                 published[subject] += ids
+            await bed.attempted(3)
             await asyncio.sleep(0.05)
-        await bed.attempted(5)
         assert delivered == []
         assert (await bed.http.get(f"/v1/webhooks/{made['id']}")).json()["failing_since"]
         clock.shift, down = timedelta(minutes=60), False
@@ -199,7 +199,7 @@ async def test_what_is_not_decided_yet_is_not_overtaken(bed: WebhookBed) -> None
             await quick.execute("SELECT pg_advisory_xact_lock_shared(7205101)")
             await quick.execute(insert, values[0], "Quick", *values[2:])
         async with bed.delivering():
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1)  # longer than a reader waits for a writer
             assert bed.receiver.requests == []
             await transaction.commit()
             await bed.until(delivered=2)
@@ -229,3 +229,41 @@ async def test_an_endpoint_that_fails_is_left_alone_for_a_while(bed: WebhookBed)
         assert len(bed.receiver.requests) <= 24, "a hundred accounts are not a hundred attempts"
         bed.receiver.says(200)
         await arrive(bed, bed.harness.clock, 100)
+
+
+async def test_what_waits_behind_an_event_goes_as_soon_as_that_has_arrived(bed: WebhookBed) -> None:
+    made = await bed.create()
+    published = await publish_in_turn(bed, 4, A)
+    bed.receiver.says(500)
+    async with bed.delivering():
+        await bed.attempted(1)
+        log = await bed.deliveries(made)
+        assert len({delivery["next_attempt_at"] for delivery in log}) == 1, "none is due before the first"
+        bed.harness.clock.shift = timedelta(seconds=10)
+        await bed.attempted(2)  # the next pause is five minutes
+        bed.receiver.says(200)
+        await bed.http.post(f"/v1/webhooks/{made['id']}/deliveries/{log[-1]['id']}/redeliver")
+        await bed.until(delivered=4)
+    assert [each.headers["webhook-id"] for each in accepted(bed)] == published[str(A)]
+
+
+async def test_an_event_that_is_sent_again_does_not_overtake_the_one_on_its_way(bed: WebhookBed) -> None:
+    made = await bed.create()
+    first, second = await bed.publish(A, A)
+    going_on = asyncio.Event()
+
+    async def answer(received: Received) -> Answer:
+        if received.headers["webhook-id"] == str(second):
+            await going_on.wait()
+        return 200, {}, ""
+
+    bed.receiver.answer = answer
+    async with bed.delivering():
+        await until(lambda: len(bed.receiver.requests) == 2)
+        earlier = (await bed.deliveries(made))[1]
+        await bed.http.post(f"/v1/webhooks/{made['id']}/deliveries/{earlier['id']}/redeliver")
+        await asyncio.sleep(0.7)
+        assert len(bed.receiver.requests) == 2
+        going_on.set()
+        await bed.until(delivered=2)
+    assert [each.headers["webhook-id"] for each in bed.receiver.requests] == [str(first), str(second), str(first)]

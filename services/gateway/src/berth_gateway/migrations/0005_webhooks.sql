@@ -45,7 +45,7 @@ CREATE TABLE webhook_delivery (
     created_at   timestamptz NOT NULL,
     finished_at  timestamptz
 );
-CREATE INDEX webhook_delivery_due ON webhook_delivery (webhook_id, run_at) WHERE state = 'pending';
+CREATE INDEX webhook_delivery_due ON webhook_delivery (webhook_id, run_at, position) WHERE state = 'pending';
 CREATE INDEX webhook_delivery_order ON webhook_delivery (webhook_id, subject, position) WHERE state = 'pending';
 CREATE INDEX webhook_delivery_leased ON webhook_delivery (webhook_id) WHERE lease_token IS NOT NULL;
 CREATE INDEX webhook_delivery_log ON webhook_delivery (webhook_id, number);

@@ -94,7 +94,7 @@ class Deliveries:
         try:
             async with self._pool.acquire() as connection:
                 await self._measure(connection)
-                if not await self._queue.waits(connection):
+                if not await self._queue.due(connection):
                     return False
             decided = await self._feed.decided()
             async with self._pool.acquire() as connection:

@@ -47,13 +47,14 @@ class Job:
         event: None is a test.
         tries: failed attempts before this one, in the present round.
         attempts: the log so far.
-        secrets: those that sign, the newest first: id and encrypted secret.
+        secrets: those that sign, the newest first, five at most: id and encrypted secret.
     """
 
     delivery_id: UUID
     token: UUID
     webhook_id: UUID
     url: str = field(repr=False)
+    position: int
     event_id: UUID
     type: str
     subject: UUID
@@ -83,9 +84,16 @@ class DeliveryQueue:
     def __init__(self, clock: "Clock", *, per_webhook: int) -> None:
         self._clock, self._per_webhook = clock, per_webhook
 
-    async def waits(self, connection: "Connection") -> bool:
-        """Whether there is anything in the queue at all, due or not."""
-        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM webhook_delivery WHERE state = 'pending')"))
+    async def due(self, connection: "Connection") -> bool:
+        """Whether anything is due, be it behind an event that has to go first."""
+        found: bool = await connection.fetchval(
+            """SELECT EXISTS (
+                   SELECT FROM webhook w JOIN webhook_delivery d USING (webhook_id)
+                    WHERE w.enabled AND (w.held_until IS NULL OR w.held_until <= $1)
+                      AND d.state = 'pending' AND d.run_at <= $1)""",
+            self._clock.now(),
+        )
+        return found
 
     async def claim(self, connection: "Connection", limit: int, *, decided: int) -> list[Job]:
         """Lease up to `limit` deliveries, the longest due first. Opens its own transaction.
@@ -140,8 +148,20 @@ class DeliveryQueue:
         Raises:
             LeaseLost: roll back.
         """
-        state = "failed" if run_at is None else "pending"
-        await self._finish(connection, job, attempt, state=state, run_at=run_at or self._clock.now())
+        if run_at is None:
+            await self._finish(connection, job, attempt, state="failed", run_at=self._clock.now())
+            return
+        await self._finish(connection, job, attempt, state="pending", run_at=run_at)
+        # what waits behind it is not due before: else each claim would look at it
+        await connection.execute(
+            """UPDATE webhook_delivery SET run_at = $4
+                WHERE webhook_id = $1 AND subject = $2 AND state = 'pending' AND position > $3 AND lease_token IS NULL
+                  AND run_at < $4""",
+            job.webhook_id,
+            job.subject,
+            job.position,
+            run_at,
+        )
 
     async def count_failure(self, connection: "Connection", job: Job) -> tuple[int, datetime]:
         """Note that the endpoint failed: how often in a row by now, and since when.
@@ -202,6 +222,16 @@ class DeliveryQueue:
         )
         if not finished:
             raise LeaseLost
+        if state != "pending":
+            await connection.execute(
+                """UPDATE webhook_delivery SET run_at = $3
+                    WHERE run_at > $3 AND lease_token IS NULL AND delivery_id = (
+                          SELECT delivery_id FROM webhook_delivery
+                           WHERE webhook_id = $1 AND subject = $2 AND state = 'pending' ORDER BY position LIMIT 1)""",
+                job.webhook_id,
+                job.subject,
+                self._clock.now(),
+            )
 
 
 async def forget_deliveries(pool: "Pool", now: datetime) -> None:
@@ -217,7 +247,9 @@ async def forget_deliveries(pool: "Pool", now: datetime) -> None:
 
 
 def _job(row: "asyncpg.Record", token: UUID) -> Job:
-    taken = ("delivery_id", "webhook_id", "url", "event_id", "type", "subject", "tries", "attempts", "created_at")
+    taken = (
+        "delivery_id", "webhook_id", "url", "position", "event_id", "type", "subject", "tries", "attempts", "created_at",
+    )  # fmt: skip
     event = None
     if row["source"] is not None:
         event = SentEvent(source=row["source"], sequence=row["sequence"], time=row["time"], data=row["data"])
@@ -240,13 +272,12 @@ _CLAIM: Final = """
          CROSS JOIN LATERAL (
                SELECT d.delivery_id, d.run_at FROM webhook_delivery d
                 WHERE d.webhook_id = w.webhook_id AND d.state = 'pending' AND d.run_at <= $1 AND d.position <= $2
-                  AND NOT EXISTS (SELECT FROM webhook_delivery e
-                                   WHERE e.webhook_id = d.webhook_id AND e.subject = d.subject AND e.state = 'pending'
-                                     AND e.position < d.position)
+                  AND d.position = (SELECT min(e.position) FROM webhook_delivery e
+                                     WHERE e.webhook_id = d.webhook_id AND e.subject = d.subject AND e.state = 'pending')
                   AND NOT EXISTS (SELECT FROM webhook_delivery e
                                    WHERE e.webhook_id = d.webhook_id AND e.subject = d.subject
                                      AND e.lease_token IS NOT NULL AND e.run_at > $1)
-                ORDER BY d.run_at LIMIT greatest($3 - coalesce(busy.runs, 0), 0)) AS due
+                ORDER BY d.run_at, d.position LIMIT greatest($3 - coalesce(busy.runs, 0), 0)) AS due
          WHERE w.enabled AND (w.held_until IS NULL OR w.held_until <= $1)
          ORDER BY due.run_at LIMIT $4)
     UPDATE webhook_delivery SET lease_token = $5, run_at = $6
@@ -257,14 +288,16 @@ _CLAIM: Final = """
     RETURNING delivery_id
 """
 _DETAILS: Final = """
-    SELECT d.delivery_id, d.webhook_id, w.url, d.event_id, d.type, d.subject, d.tries, d.attempts, d.created_at,
+    SELECT d.delivery_id, d.webhook_id, w.url, d.position, d.event_id, d.type, d.subject, d.tries, d.attempts, d.created_at,
            f.source, f.sequence, f.time, f.data, s.ids AS secret_ids, s.sealed
       FROM webhook_delivery d
       JOIN webhook w USING (webhook_id)
       LEFT JOIN feed f ON f.position = d.position
       CROSS JOIN LATERAL (
           SELECT array_agg(secret_id ORDER BY created_at DESC) AS ids, array_agg(sealed ORDER BY created_at DESC) AS sealed
-            FROM webhook_secret WHERE webhook_id = d.webhook_id AND (expires_at IS NULL OR expires_at > $2)) AS s
+            FROM (SELECT secret_id, sealed, created_at FROM webhook_secret
+                   WHERE webhook_id = d.webhook_id AND (expires_at IS NULL OR expires_at > $2)
+                   ORDER BY created_at DESC LIMIT 5) AS valid) AS s
      WHERE d.delivery_id = ANY($1::uuid[])
 """
 _FORGET: Final = """

@@ -1,7 +1,6 @@
 """The secrets that sign: made here, kept encrypted, shown once."""
 
 import base64
-import binascii
 import secrets
 from typing import Final
 from uuid import UUID
@@ -34,7 +33,7 @@ def parse_webhook_key(text: str) -> bytes:
     """
     try:
         key = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
         raise ValueError("not 32 bytes in base64. Make one with `openssl rand -base64 32`.")

@@ -22,7 +22,7 @@ from berth_events.runtime.store import Context
 from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.mailboxes import Tenant
 from berth_gateway.errors import AddressTaken, NotFound, SeatLimitReached
-from berth_gateway.workspaces.accounts import ImportedMailbox
+from berth_gateway.workspaces.mailboxes import ImportedMailbox
 from berth_testing.gateway_harness import GatewayHarness, Project
 from berth_testing.gateway_results import DIAGNOSIS, verified
 from berth_testing.gateway_workspaces import google_body, microsoft_body, workspace_result

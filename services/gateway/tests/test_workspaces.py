@@ -399,3 +399,29 @@ def test_the_operator_names_other_hosts() -> None:
 def test_hosts_that_are_none_are_refused_at_the_start(text: str) -> None:
     with pytest.raises(ValueError, match="berth_google_mail_hosts"):
         GatewaySettings.model_validate({"berth_google_mail_hosts": text})
+
+
+async def test_one_account_is_connected_through_a_workspace(harness: GatewayHarness, project: Project) -> None:
+    made = await project.http.post("/v1/email-workspaces", json=google_body())
+    body = {"email": "alice@acme.com", "workspace_id": made.json()["id"], "tags": ["sales"], "time_zone": "Asia/Tokyo"}
+    answer = await project.http.post("/v1/accounts", json=body)
+    assert answer.status_code == 202, answer.text
+    shown = answer.json()
+    assert (shown["provider"], shown["workspace_id"], shown["status"]) == ("gmail", made.json()["id"], "pending")
+    assert (shown["tags"][0]["name"], shown["time_zone"]) == ("sales", "Asia/Tokyo")
+    assert (await project.http.post("/v1/accounts", json=body)).status_code == 409
+    assert (await harness.seats(project.organization_id))["monitoring"] == 1
+    for wrong, field in (
+        ({"password": "x"}, "password"),
+        ({"provider": "gmail"}, "provider"),
+        ({"email": "x"}, "email"),
+    ):
+        refused = await project.http.post("/v1/accounts", json={**body, **wrong})
+        assert refused.status_code == 422
+        assert [fault["field"] for fault in refused.json()["errors"]] == [field]
+    probe = await project.http.post("/v1/probes", json=body)
+    assert probe.json()["errors"][0]["field"] == "workspace_id"
+    unknown = await project.http.post(
+        "/v1/accounts", json={**body, "email": "b@acme.com", "workspace_id": str(uuid4())}
+    )
+    assert unknown.status_code == 404

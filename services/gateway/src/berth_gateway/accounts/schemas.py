@@ -143,7 +143,12 @@ class AccountInput(Input):
     email: Text
     first_name: Text = ""
     last_name: Text = ""
-    provider: Provider = Field(description="`gmail` and `outlook` need no servers")
+    provider: Provider | None = Field(
+        default=None, description="needed, except with `workspace_id`; `gmail` and `outlook` need no servers"
+    )
+    workspace_id: UUID | None = Field(
+        default=None, description="sign in through this email workspace, which knows provider, servers and credential"
+    )
     password: Secret | None = Field(default=None, description="for both servers; never shown again")
     imap: ServerInput | None = Field(
         default=None, description="null for an account that only sends; gmail and outlook: may be left out"

@@ -11,9 +11,10 @@ from berth_gateway.accounts.repository import AccountView
 from berth_gateway.accounts.schemas import AccountInput, ServerInput, Settings
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.errors import FieldFault, InvalidFields
+from berth_gateway.workspaces.mailboxes import ImportedMailbox
 from berth_vault import Credential, SecretName
 
-__all__ = ["aliases_of", "change_of", "connect_of", "credentials_of", "mailbox_of"]
+__all__ = ["aliases_of", "change_of", "connect_of", "credentials_of", "imported_of", "initial_change_of", "mailbox_of"]
 
 Protocol = Literal["imap", "smtp"]
 
@@ -21,24 +22,49 @@ _WITHOUT: Final = {"imap": "an account that only sends", "smtp": "an account tha
 
 
 async def connect_of(body: AccountInput, vetting: ServerVetting) -> ConnectAccount:
-    """The account that a request asks for.
+    """The account with a password of its own that a request asks for.
 
     Raises:
         InvalidFields: all faults that were found.
     """
+    if body.workspace_id is not None:
+        remedy = "Send a password, and servers where the provider needs them."
+        raise InvalidFields([FieldFault("workspace_id", "Only mailboxes with a password can be tried out.", remedy)])
     return ConnectAccount(
         mailbox=await mailbox_of(body, vetting),
-        provider=body.provider,
+        provider=body.provider or "custom",
         first_name=body.first_name,
         last_name=body.last_name,
         seat_kind=body.seat_kind,
         on_failure="keep",
-        change=Change(
-            signature=body.signature or None,
-            time_zone=body.time_zone if "time_zone" in body.model_fields_set else None,
-            settings=_settings(body.settings),
-            tags=body.tags or None,
-        ),
+        change=initial_change_of(body),
+    )
+
+
+def imported_of(body: AccountInput) -> ImportedMailbox:
+    """The mailbox of an email workspace that a request asks for.
+
+    Raises:
+        InvalidFields: the address is none, or there is something that the workspace knows.
+    """
+    faults: list[FieldFault] = []
+    address = _address(body, faults)
+    for name in ("provider", "password", "imap", "smtp"):
+        if getattr(body, name) is not None:
+            detail = "The email workspace knows provider, servers and credential."
+            faults.append(FieldFault(name, detail, "Remove it, or leave out workspace_id."))
+    if faults or address is None:
+        raise InvalidFields(faults)
+    return ImportedMailbox(address=address, first_name=body.first_name, last_name=body.last_name)
+
+
+def initial_change_of(body: AccountInput) -> Change:
+    """What an account is given from the beginning, besides servers and credential."""
+    return Change(
+        signature=body.signature or None,
+        time_zone=body.time_zone if "time_zone" in body.model_fields_set else None,
+        settings=_settings(body.settings),
+        tags=body.tags or None,
     )
 
 
@@ -112,6 +138,8 @@ async def mailbox_of(body: AccountInput, vetting: ServerVetting) -> Mailbox:
     """
     faults: list[FieldFault] = []
     address = _address(body, faults)
+    if body.provider is None:
+        faults.append(FieldFault("provider", "The field is missing.", "Send gmail, outlook or custom."))
     servers: dict[Protocol, NamedServer] = {}
     secrets: dict[SecretName, str] = {}
     both: tuple[tuple[Protocol, ServerInput | None], ...] = (("imap", body.imap), ("smtp", body.smtp))
@@ -154,11 +182,11 @@ def _server(
     if given is None:
         if protocol in body.model_fields_set:
             return None
-        if protocol not in PROVIDER_SERVERS[body.provider]:
+        if protocol not in PROVIDER_SERVERS[body.provider or "custom"]:
             remedy = f"Name the server, or send null for {_WITHOUT[protocol]}."
             faults.append(FieldFault(protocol, "The field is missing.", remedy))
             return None
-        host, port = PROVIDER_SERVERS[body.provider][protocol]
+        host, port = PROVIDER_SERVERS[body.provider or "custom"][protocol]
         given = ServerInput(host=host, port=port)
     return NamedServer(
         host=given.host,

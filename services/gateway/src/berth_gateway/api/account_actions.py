@@ -140,7 +140,7 @@ async def replace_credentials(
     entire = credentials_of(body, view)
     command = ConnectAccount(
         mailbox=await mailbox_of(entire, services.vetting),
-        provider=entire.provider,
+        provider=entire.provider or view.provider,
         first_name=view.first_name,
         last_name=view.last_name,
         seat_kind=view.seat_kind,

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Query, Request, status
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
+from berth_events.runtime.store import Context
 from berth_gateway import feed
 from berth_gateway.accounts.change_schemas import AccountUpdate
 from berth_gateway.accounts.presentation import account_resource, verification_report
 from berth_gateway.accounts.queries import AccountQuery
 from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, VerificationReport
-from berth_gateway.accounts.translation import change_of, connect_of
+from berth_gateway.accounts.translation import change_of, connect_of, imported_of, initial_change_of
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.conditional import READ, IfChanged, IfUnchanged, tagged
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
@@ -49,7 +50,7 @@ _REFUSALS: Final = (
     response_model=Account,
     responses={
         202: {"headers": {"Location": {"description": "where the account is", "schema": {"type": "string"}}}},
-        **problems(*KEY, *BODY, *_REFUSALS),
+        **problems(*KEY, *BODY, *_REFUSALS, NotFound),
     },
 )
 async def connect_account(
@@ -59,7 +60,7 @@ async def connect_account(
     body: AccountInput,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Connect a mailbox by IMAP and SMTP.
+    """Connect a mailbox by IMAP and SMTP, with a password or through an email workspace.
 
     The account is accepted at once, with its seat, and then verified: `status` turns from `pending` to `connected` or
     `failed`, which the account, its verification and the event feed tell. A seat is taken until the account is removed.
@@ -67,10 +68,14 @@ async def connect_account(
     identified = await services.idempotency.identify(request, caller.key_id, idempotency_key)
     if answered := await services.idempotency.answered(identified):
         return answered.response()
-    connect = await connect_of(body, services.vetting)
+    connect = body.workspace_id or await connect_of(body, services.vetting)
 
     async def command(connection: Connection) -> Answer:
-        account_id, _ = await services.accounts.connect(connection, caller.tenant, connect, context_of(request))
+        context = context_of(request)
+        if isinstance(connect, UUID):
+            account_id = await _connect_through(services, connection, caller, connect, body, context)
+        else:
+            account_id, _ = await services.accounts.connect(connection, caller.tenant, connect, context)
         view = await services.repository.find(connection, caller.tenant.project_id, account_id)
         if view is None:
             raise LookupError(account_id)
@@ -79,6 +84,24 @@ async def connect_account(
         return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), headers)
 
     return (await services.idempotency.run(identified, command)).response()
+
+
+async def _connect_through(
+    services: Services,
+    connection: Connection,
+    caller: Caller,
+    workspace_id: UUID,
+    body: AccountInput,
+    context: Context,
+) -> UUID:
+    [account_id] = await services.workspace_accounts.connect_through(
+        connection, caller.tenant, workspace_id, [imported_of(body)], context, seat_kind=body.seat_kind
+    )
+    change = initial_change_of(body)
+    await feed.publish(
+        connection, await services.changes.update(connection, caller.tenant, account_id, change, context)
+    )
+    return account_id
 
 
 @router.get(

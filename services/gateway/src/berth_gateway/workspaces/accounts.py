@@ -2,18 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from berth_events.contracts import ImportedAccount, OnFailure, SeatKind, WorkspaceImportRequested
 from berth_gateway import feed
-from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.bulk import BulkAccounts, NewAccount, Terms, chunks
 from berth_gateway.accounts.mailboxes import Tenant
 from berth_gateway.accounts.probes import Probes, Through
 from berth_gateway.errors import AddressTaken
 from berth_gateway.workspaces.hosts import PROVIDERS, MailHosts, WorkspaceProvider
+from berth_gateway.workspaces.mailboxes import ImportedMailbox
 
 if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
@@ -21,19 +20,10 @@ if TYPE_CHECKING:
     from berth_gateway.accounts.repository import AccountView
     from berth_gateway.workspaces.commands import Workspace, Workspaces
 
-__all__ = ["ImportedMailbox", "WorkspaceAccounts"]
+__all__ = ["WorkspaceAccounts"]
 
 #: Accounts in one WorkspaceImportRequested.
 _PART: Final = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedMailbox:
-    """A mailbox of a workspace."""
-
-    address: MailAddress
-    first_name: str = ""
-    last_name: str = ""
 
 
 class WorkspaceAccounts:

@@ -155,6 +155,32 @@ async def test_the_old_secret_works_until_the_new_one_is_proven(bench: Any) -> N
     assert checked.credential_ref == bench.ref(3)
 
 
+async def test_without_the_old_secret_a_rejected_new_one_pauses_the_accounts(bench: Any) -> None:
+    """The gateway erases older versions once a newer one has been tried."""
+    await bench.create(bench.microsoft(ADDRESS))
+    accounts = [bench.account(), bench.account("m1@acme.example")]
+    bench.application.mailboxes.add("m1@acme.example")
+    await bench.take(*accounts)
+    await bench.settle()
+    await bench.replace("wrong")
+    await bench.settle()
+    async with bench.vault_pool.acquire() as connection:
+        await connection.execute("DELETE FROM vault.credential WHERE version = 1")
+    asked = bench.asked
+    bench.advance(days=1.2)
+    await bench.settle()
+    for account in accounts:
+        assert await bench.said(account.account_id) == ["AccountConnected", "AccountDisconnected"]
+        [*_, disconnected] = await bench.events(account.account_id)
+        assert disconnected.verification.diagnosis.code == "OAUTH_SECRET_INVALID"
+    assert bench.asked == asked
+    bench.application.secrets["third"] = float("inf")
+    await bench.replace("third", 3)
+    await bench.settle()
+    for account in accounts:
+        assert (await bench.said(account.account_id))[-1] == "AccountReconnected"
+
+
 async def test_the_old_secret_may_end_before_the_new_one_is_proven(bench: Any) -> None:
     await bench.create(bench.microsoft(ADDRESS))
     account = bench.account()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.work import Job, WorkQueue
     from berth_vault import VaultReader
 
-__all__ = ["Mailboxes", "NotYet", "Verified", "VerifyHandler"]
+__all__ = ["Erased", "Mailboxes", "NotYet", "Verified", "VerifyHandler"]
 
 #: How long an account waits for the event about its workspace.
 _WORKSPACE_PAUSE: Final = timedelta(seconds=2)
@@ -75,6 +75,13 @@ class Verified:
     result: ProbeResult
     turned_away: bool
     via: Via | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The older version of the workspace's credential, with which accounts went on, is gone."""
+
+    via: Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class VerifyHandler:
         self._store, self._queue, self._tokens, self._breaker = store, queue, tokens, breaker
         self._clock, self._rng, self._recheck = clock, rng, recheck
 
-    async def perform(self, job: "Job") -> Verified | NotYet | None:
+    async def perform(self, job: "Job") -> Verified | Erased | NotYet | None:
         """Open the credential and verify. None: there is nothing to verify any more.
 
         Raises:
@@ -146,12 +153,16 @@ class VerifyHandler:
         result = await self._mailboxes.verify(uuid4(), imap, smtp)
         return Verified(request, result, self._turned_away(job, request, result))
 
-    async def record(self, connection: "Connection", job: "Job", result: Verified | NotYet | None) -> None:
+    async def record(self, connection: "Connection", job: "Job", result: Verified | Erased | NotYet | None) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
         if result is None:
             return
         if isinstance(result, NotYet):
             await self._queue.schedule(connection, [_again(job, self._clock.now() + _WORKSPACE_PAUSE)])
+            return
+        if isinstance(result, Erased):
+            await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
+            await self._queue.schedule(connection, [_again(job, self._clock.now())])
             return
         request = result.request
         if result.turned_away:
@@ -184,7 +195,7 @@ class VerifyHandler:
 
     async def _through_workspace(
         self, job: "Job", request: VerificationRequest, *, imap_too: bool, fresh: bool
-    ) -> Verified | NotYet:
+    ) -> Verified | Erased | NotYet:
         """Verify with an access token. While the workspace is paused nobody is asked: why it is stands for its accounts too."""
         async with self._pool.acquire() as connection:
             workspace = await workspaces.find(connection, request.workspace_id) if request.workspace_id else None
@@ -204,11 +215,16 @@ class VerifyHandler:
             open_secret = partial(open_credential, self._vault_pool, self._vault, workspace, key)
             return await self._tokens.token(key, subject, open_secret, roles=roles, fresh=fresh)
 
-        grant = TokenGrant(service=key.provider, fetch=fetch)
-        result = await self._mailboxes.verify(uuid4(), imap, smtp, grant)
+        via = Via(workspace.workspace_id, key, paused=diagnosis is not None)
+        try:
+            result = await self._mailboxes.verify(uuid4(), imap, smtp, TokenGrant(service=key.provider, fetch=fetch))
+        except CredentialErased:
+            if key == workspace.newest:
+                raise
+            return Erased(via)
         used = request.model_copy(update={"credential_ref": key.credential_ref})
         turned_away = diagnosis is None and self._turned_away(job, request, result)
-        return Verified(used, result, turned_away, Via(workspace.workspace_id, key, paused=diagnosis is not None))
+        return Verified(used, result, turned_away, via)
 
     async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: "Via") -> bool:
         """What the result means for the workspace; whether it still holds for the account.

@@ -23,6 +23,7 @@ __all__ = [
     "Workspace",
     "count_failure",
     "find",
+    "forget",
     "lock",
     "reject",
     "remove",
@@ -147,12 +148,7 @@ async def reject(connection: "Connection", workspace_id: UUID, version: int, dia
 
     An older version that is refused is no longer gone on with.
     """
-    await connection.execute(
-        """UPDATE email_workspace SET proven_version = NULL, proven_tenant_id = NULL, proven_client_id = NULL
-            WHERE workspace_id = $1 AND proven_version = $2""",
-        workspace_id,
-        version,
-    )
+    await forget(connection, workspace_id, version)
     return _workspace(
         await connection.fetchrow(
             """UPDATE email_workspace SET state = 'rejected', diagnosis = $3
@@ -163,6 +159,16 @@ async def reject(connection: "Connection", workspace_id: UUID, version: int, dia
             version,
             diagnosis.model_dump(mode="json"),
         )
+    )
+
+
+async def forget(connection: "Connection", workspace_id: UUID, version: int) -> None:
+    """Accounts no longer go on with a version that was proven once."""
+    await connection.execute(
+        """UPDATE email_workspace SET proven_version = NULL, proven_tenant_id = NULL, proven_client_id = NULL
+            WHERE workspace_id = $1 AND proven_version = $2""",
+        workspace_id,
+        version,
     )
 
 

@@ -90,8 +90,8 @@ class Question:
     @classmethod
     def of(cls, name: str, rdtype: Rdtype) -> Self | None:
         """The question for a name (see `wire_name`), or None when no such name can exist."""
-        wire = wire_name(name.lower())
-        return None if wire is None else cls(wire, read_name(wire, 0)[0], rdtype)
+        wire = wire_name(name)
+        return None if wire is None else cls(wire.lower(), read_name(wire, 0)[0], rdtype)
 
     def section(self, random_bits: int) -> bytes:
         """The question section, each letter in a random case (0x20): one more thing that a forger must guess.

@@ -7,7 +7,10 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
+from berth_gateway.api import webhook_examples as examples
+from berth_gateway.webhooks import schemas
 from berth_gateway.webhooks.secrets import SecretBox, SecretUnreadable, new_secret, parse_webhook_key
 from berth_testing.gateway_harness import GatewayHarness, Project
 from berth_testing.webhook_bed import HOST, WebhookBed
@@ -277,3 +280,22 @@ def test_a_secret_opens_in_its_row_alone() -> None:
 def test_other_keys_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="32 bytes in base64"):
         parse_webhook_key(text)
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        (schemas.Webhook, examples.WEBHOOK),
+        (schemas.RevealedWebhook, examples.REVEALED),
+        (schemas.WebhookPage, examples.WEBHOOK_PAGE),
+        (schemas.Delivery, examples.DELIVERY),
+        (schemas.DeliveryPage, examples.DELIVERY_PAGE),
+    ],
+)
+def test_answers_are_shown_as_they_are_sent(model: type[BaseModel], example: dict[str, Any]) -> None:
+    assert model.model_validate(example).model_dump(mode="json") == example
+
+
+@pytest.mark.parametrize("example", examples.WEBHOOK_INPUTS.values())
+def test_requests_are_valid(example: dict[str, Any]) -> None:
+    schemas.WebhookInput.model_validate(example["value"])

@@ -1,12 +1,13 @@
 """SmartLead's calls on the accounts of campaigns. Berth keeps which accounts belong to which campaign, and nothing else of it."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
+from berth_gateway.accounts.bulk import chunks
 from berth_gateway.accounts.schemas import instant
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.services import Provided
@@ -14,6 +15,9 @@ from berth_gateway.dialects.smartlead import answers, presentation, requests
 from berth_gateway.dialects.smartlead.calls import add_call
 from berth_gateway.dialects.smartlead.reading import CampaignNumber, Document, Reads, Writes
 from berth_gateway.dialects.smartlead.refusals import account_not_found
+
+if TYPE_CHECKING:
+    from berth_gateway.accounts.repository import AccountView
 
 __all__ = ["router"]
 
@@ -27,7 +31,9 @@ async def _list(services: Provided, caller: Reads, campaign: CampaignNumber) -> 
     project_id = caller.tenant.project_id
     async with services.pool.acquire() as connection:
         account_ids = await services.smartlead.campaigns.accounts(connection, project_id, campaign)
-        views = await services.repository.views(connection, project_id, account_ids)
+        views: list[AccountView] = []
+        for some in chunks(account_ids):  # thousands of them: others have their turn in between
+            views += await services.repository.views(connection, project_id, some)
         campaigns = await services.smartlead.campaigns.of(connection, account_ids)
     user = presentation.user_number(project_id)
     return JSONResponse([presentation.listed(view, user, campaigns.get(view.account_id, [])) for view in views])

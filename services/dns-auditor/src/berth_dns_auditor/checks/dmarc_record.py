@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from berth_dns_auditor.checks.tag_list import Fault, TagList, parse_tags
@@ -10,6 +11,9 @@ from berth_dns_auditor.checks.tag_list import Fault, TagList, parse_tags
 __all__ = ["DmarcRecord", "Policy", "ReportAddress", "is_dmarc", "lowered", "parse_dmarc", "weaker"]
 
 Policy = Literal["none", "quarantine", "reject"]
+
+#: An audit reads the records of a domain several times, so the last ones are kept.
+RECORDS_KEPT: Final = 256
 
 _STRICTNESS: Final[Mapping[str, int]] = {"none": 0, "quarantine": 1, "reject": 2}
 _POLICY_TAGS: Final = ("p", "sp", "np")
@@ -99,6 +103,7 @@ def weaker(policy: Policy | None, other: Policy | None) -> bool:
     return policy is not None and other is not None and _STRICTNESS[policy] < _STRICTNESS[other]
 
 
+@lru_cache(maxsize=RECORDS_KEPT)
 def parse_dmarc(text: str) -> DmarcRecord:
     """Read a record for which `is_dmarc` holds. Never raises: what is wrong is in `faults`."""
     tags = parse_tags(text, fold_names=True)

@@ -6,6 +6,7 @@ The whole record is read, also what follows `all`, because an error anywhere mak
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, Literal
 
@@ -24,6 +25,7 @@ __all__ = [
 Mechanism = Literal["all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"]
 Network = IPv4Network | IPv6Network
 
+RECORDS_KEPT: Final = 512
 #: A record with this many errors is not read further.
 ISSUES_MAX: Final = 10
 
@@ -78,23 +80,21 @@ class Modifier:
 
 @dataclass(frozen=True, slots=True)
 class SpfRecord:
-    """A parsed record. With issues it is void, and the terms are those that could be read."""
+    """A parsed record. With issues it is void, and the terms are those that could be read.
+
+    Attributes:
+        reached: The directives that an evaluation can reach: up to the first `all`, with it.
+    """
 
     text: str
     terms: tuple[Directive | Modifier, ...]
     issues: tuple[SyntaxIssue, ...]
-
-    @property
-    def reached(self) -> tuple[Directive, ...]:
-        """The directives that an evaluation can reach: up to the first `all`, with it."""
-        directives = [term for term in self.terms if isinstance(term, Directive)]
-        ends = [index for index, term in enumerate(directives) if term.mechanism == "all"]
-        return tuple(directives[: ends[0] + 1] if ends else directives)
+    reached: tuple[Directive, ...]
 
     @property
     def all(self) -> Directive | None:
         """The `all` that ends the evaluation, if there is one."""
-        return next((term for term in self.reached if term.mechanism == "all"), None)
+        return self.reached[-1] if self.reached and self.reached[-1].mechanism == "all" else None
 
     @property
     def redirect(self) -> Modifier | None:
@@ -115,8 +115,12 @@ def is_spf(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
+@lru_cache(maxsize=RECORDS_KEPT)
 def parse_spf(text: str) -> SpfRecord:
-    """Read a record for which `is_spf` holds. Never raises: what is wrong is in `issues`."""
+    """Read a record for which `is_spf` holds. Never raises: what is wrong is in `issues`.
+
+    Most domains include the records of a few mail providers, so the last ones are kept.
+    """
     terms: list[Directive | Modifier] = []
     issues: list[SyntaxIssue] = []
     after_all = False
@@ -133,7 +137,9 @@ def parse_spf(text: str) -> SpfRecord:
             continue
         terms.append(term)
         after_all = after_all or (isinstance(term, Directive) and term.mechanism == "all")
-    return SpfRecord(text, tuple(terms), tuple(issues))
+    directives = [term for term in terms if isinstance(term, Directive)]
+    end = next((index for index, term in enumerate(directives, 1) if term.mechanism == "all"), None)
+    return SpfRecord(text, tuple(terms), tuple(issues), tuple(directives[:end]))
 
 
 class _Wrong(Exception):

@@ -239,6 +239,43 @@ async def test_two_imports_at_once_share_addresses_and_seats(harness: GatewayHar
     assert (await harness.seats(project.organization_id))["monitoring"] == 10
 
 
+async def test_everything_at_once_waits_for_nothing_for_ever(harness: GatewayHarness, project: Project) -> None:
+    """Imports, single accounts, removals and results lock the same rows; they do it in one order."""
+    await harness.subscribe(project.organization_id, monitoring=60)
+    first, second = await workspace(project), await workspace(project, microsoft_body())
+    await imported(project, first, [f"old{number}@d{number}.test" for number in range(12)], on_failure="remove")
+    old = await requests(harness)
+
+    async def importing(number: int) -> int:
+        addresses = [f"new{number * 3 % 7 + each}@d{(each + number) % 9}.test" for each in range(8)]
+        through = first if number % 2 else second
+        answer = await project.http.post(f"/v1/email-workspaces/{through}/imports", json={"accounts": addresses})
+        return answer.status_code
+
+    async def connecting(number: int) -> int:
+        body = {"email": f"one{number}@d{number}.test", "provider": "gmail", "password": "x"}
+        return (await project.http.post("/v1/accounts", json=body)).status_code
+
+    async def removing(event: AccountRequested) -> int:
+        return (await project.http.delete(f"/v1/accounts/{event.account_id}")).status_code
+
+    async def telling(events: Sequence[AccountRequested]) -> int:
+        await harness.deliver(*(verified(event, works=number % 2 > 0) for number, event in enumerate(events)))
+        return 200
+
+    told = await asyncio.gather(
+        *(importing(number) for number in range(6)),
+        *(connecting(number) for number in range(6)),
+        *(removing(event) for event in old[::3]),
+        telling(old[:6]),
+        telling(old[6:]),
+    )
+    assert set(told) <= {200, 202, 204, 404}, told
+    taken = (await harness.seats(project.organization_id))["monitoring"]
+    assert taken == await harness.owner.fetchval("SELECT count(*) FROM account WHERE removed_at IS NULL")
+    assert await harness.owner.fetchval("SELECT count(DISTINCT number) = count(*) FROM account") is True
+
+
 async def test_each_row_keeps_its_first_result(harness: GatewayHarness, project: Project) -> None:
     made = await imported(project, await workspace(project), [f"a{number}@acme.test" for number in range(4)])
     ada, bob, cal, dan = await requests(harness)

@@ -39,7 +39,6 @@ def workspace_rows(accounts: Sequence[str | WorkspaceMailboxInput]) -> list[Row[
     rows: list[Row[ImportedMailbox]] = []
     for number, account in enumerate(accounts, 1):
         given = WorkspaceMailboxInput(email=account) if isinstance(account, str) else account
-        content: Candidate[ImportedMailbox] | None = None
         try:
             address = MailAddress.parse(given.email)
         except InvalidAddress as error:

@@ -127,18 +127,126 @@ REFUSALS: Final[dict[int | str, tuple[str, str]]] = {
     ),
 }
 
-_CALL: Final[dict[str, Any]] = {
+_REFUSED: Final[dict[str, Any]] = {
+    str(status): {"error": text, "request_id": IMAP_AUTH_ERROR["request_id"]} for status, (_, text) in REFUSALS.items()
+}
+_IMAP_AUTH: Final[dict[str, Any]] = {
     "request": {
         "custom": {"summary": "A mailbox on servers of its own", "value": IMAP_AUTH},
         "test": {"summary": "Only test the connection", "value": {**IMAP_AUTH, "test": True}},
     },
     "200": ACCOUNT,
     "500": IMAP_AUTH_ERROR,
-    **{
-        str(status): {"error": text, "request_id": IMAP_AUTH_ERROR["request_id"]}
-        for status, (_, text) in REFUSALS.items()
-    },
 }
 
+_UPDATE: Final[dict[str, Any]] = {
+    "config_rampup_target": 25,
+    "config_rampup_increase": 2,
+    "config_max_conversation_running": 10,
+    "time_zone": "Paris",
+    "signature": "Best,<br/>Alice Doe",
+    "alive": True,
+    "desc": "Primary sales mailbox",
+}
+_WORKSPACE: Final[dict[str, Any]] = {
+    "id": 42,
+    "name": "Acme Microsoft 365",
+    "created_at": "2026-11-21T09:30:00.000Z",
+    "provider": "outlook",
+    "outlook_tenant_id": "b1f0c3d2-6a55-4f0e-8c1b-3d2e1f0a9b87",
+    "outlook_client_id": "5c2a7b90-1d3e-4f6a-9b8c-7e6d5c4b3a29",
+    "outlook_client_secret_expires_at": "2028-01-29T00:00:00.000Z",
+}
+_OUTLOOK: Final[dict[str, Any]] = {
+    "name": "Acme Microsoft 365",
+    "provider": "outlook",
+    "outlook_client_id": _WORKSPACE["outlook_client_id"],
+    "outlook_client_secret": "0d9a8b7c-6e5f-4a3b-8c2d-1e0f9a8b7c6d",
+    "outlook_client_secret_value": "the secret itself",
+    "outlook_tenant_id": _WORKSPACE["outlook_tenant_id"],
+    "outlook_client_secret_expires_at": "29/01/2028",
+}
+_GOOGLE: Final = {
+    "name": "Acme Google Workspace",
+    "provider": "google",
+    "file_key_json": "(the JSON key file, as text)",
+}
+_TASK: Final[dict[str, Any]] = {
+    "id": 8421,
+    "progress": 100,
+    "logs": ["1234: suspend done", "1235: Account not found"],
+    "email_workspace_id": None,
+}
+_QUEUED: Final = {"queued": True, "job_id": IMAP_AUTH_ERROR["request_id"]}
+_CONNECT: Final = {"accounts": ["alice@acme.com", "bob@acme.com", "carol@acme.com"]}
+_SUCCESS: Final = {"success": True}
+
+
+def _sent(summary: str, value: Any) -> dict[str, Any]:
+    return {"example": {"summary": summary, "value": value}}
+
+
+_CALLS: Final[dict[str, dict[str, Any]]] = {
+    "imapAuth": _IMAP_AUTH,
+    "imapAuthAlias": _IMAP_AUTH,
+    "mailreachPing": {"200": _SUCCESS},
+    "mailreachListAccounts": {"200": [ACCOUNT]},
+    "mailreachGetAccount": {"200": ACCOUNT},
+    "mailreachUpdateAccount": {"request": _sent("Some settings", _UPDATE), "200": ACCOUNT},
+    "mailreachDeleteAccount": {"200": _SUCCESS},
+    "mailreachReconnect": {"201": _QUEUED},
+    "mailreachSuspend": {"200": {**ACCOUNT, "alive": False, "suspended": True}},
+    "mailreachCheckup": {"201": _QUEUED},
+    "mailreachStats": {
+        "200": {
+            "total_messages_sent": 0,
+            "total_messages_received": 0,
+            "total_spam": 0,
+            "config_current_conversation_running": 0,
+            "consolidated_cutoff": None,
+        }
+    },
+    "mailreachAliases": {"200": [{"email": "sales@acme.com", "name": "Acme Sales"}]},
+    "mailreachLinkTag": {"request": _sent("An account", {"account_id": 1234}), "200": {"id": 7, "name": "sales-team"}},
+    "mailreachGraph": {"200": {"labels": [], "data": [], "consolidated": True}},
+    "mailreachBatch": {
+        "request": _sent("Two accounts", {"account_ids": [1234, 1235], "action": "suspend"}),
+        "200": _TASK,
+    },
+    "mailreachGetTask": {"200": _TASK},
+    "mailreachCreateWorkspace": {
+        "request": {
+            "outlook": {"summary": "A Microsoft app registration", "value": _OUTLOOK},
+            "google": {"summary": "A Google service account", "value": _GOOGLE},
+        },
+        "200": _WORKSPACE,
+    },
+    "mailreachListWorkspaces": {"200": [_WORKSPACE]},
+    "mailreachGetWorkspace": {"200": _WORKSPACE},
+    "mailreachUpdateWorkspace": {"request": _sent("Another name", {"name": "Acme 365"}), "200": _WORKSPACE},
+    "mailreachDeleteWorkspace": {"200": _SUCCESS},
+    "mailreachConnectAccounts": {
+        "request": _sent("Three mailboxes", _CONNECT),
+        "200": {"completed": True, "errors": [], "task_id": 8421},
+    },
+}
+_ALIASED: Final = ("mailreachPing", *(name for name in _CALLS if "Workspace" in name), "mailreachConnectAccounts")
+
+#: What every call may answer, what those with a body may, and what those that connect may.
+_EVERY: Final = ("401", "403", "404", "422", "429", "503")
+_WITH_BODY: Final = ("400", "413")
+_CONNECTING: Final = ("402", "504")
+
+
+def _with_refusals(name: str, call: dict[str, Any]) -> dict[str, Any]:
+    statuses = [*_EVERY, *(_WITH_BODY if "request" in call else ())]
+    if name.startswith(("imapAuth", "mailreachConnect")):
+        statuses += _CONNECTING
+    return {**call, **{status: _REFUSED[status] for status in statuses}}
+
+
 #: By operation id, then by status or `request`.
-EXAMPLES: Final = {"imapAuth": _CALL, "imapAuthAlias": _CALL}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    name: _with_refusals(name, call)
+    for name, call in {**_CALLS, **{f"{name}Alias": _CALLS[name] for name in _ALIASED}}.items()
+}

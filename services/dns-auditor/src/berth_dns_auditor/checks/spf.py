@@ -201,7 +201,7 @@ def _target(tree: SpfTree, domain: str, lookup: Lookup, target: Node) -> Iterato
         code = "SPF_INCLUDE_NO_RECORD" if lookup.kind == "include" else "SPF_REDIRECT_NO_RECORD"
         mend = _without(tree, domain, lookup)
         yield finding(code, subject, target.reply.evidence, *target.reply.records, publish=mend)
-    elif lookup.kind == "include" and target.record and passes_all(target.record):
+    elif lookup.passes and target.record and passes_all(target.record):
         yield finding("SPF_NESTED_PASS_ALL", subject, target.record.text, publish=_without(tree, domain, lookup))
 
 

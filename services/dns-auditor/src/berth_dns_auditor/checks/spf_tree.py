@@ -42,6 +42,11 @@ class Lookup:
     text: str
     name: str | None
 
+    @property
+    def passes(self) -> bool:
+        """Whether it is an include, and who matches may send."""
+        return self.kind == "include" and self.text[0] not in "-~?"
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -66,11 +66,8 @@ async def verify(bed: OAuthBed, token: str) -> Verification:
 async def test_a_token_that_is_good(oauth_bed: OAuthBed, tokens: TokenSource) -> None:
     _, key_file = oauth_bed.service.google_workspace(ADA)
     key = WorkspaceKey(provider="google", credential_ref=CredentialRef(credential_id=uuid4(), version=1))
-
-    async def secret() -> Credential:
-        return Credential({"service_account_key": key_file})
-
-    found = await verify(oauth_bed, await tokens.token(key, ADA, secret))
+    credential = Credential({"service_account_key": key_file})
+    found = await verify(oauth_bed, await tokens.token(key, ADA, credential))
     assert (found.outcome, found.imap, found.smtp) == ("connected", True, True), found.diagnosis
     signed_in = {step.protocol: step.message for step in found.steps if step.name == "authenticate"}
     assert signed_in == dict.fromkeys(("imap", "smtp"), "Signed in with XOAUTH2.")

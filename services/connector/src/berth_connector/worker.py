@@ -25,7 +25,7 @@ from berth_connector.requests import VerificationRequest, recheck_of
 from berth_connector.workspaces import repository as workspaces
 from berth_connector.workspaces.requests import verification_of
 from berth_connector.workspaces.worker import open_credential, reject
-from berth_events.contracts import AccountChecked, Envelope, MailServer, VerificationEvent
+from berth_events.contracts import AccountChecked, Diagnosis, Envelope, MailServer, VerificationEvent
 from berth_events.runtime.store import Context
 from berth_events.runtime.work import WorkItem
 from berth_vault import Binding, Credential, CredentialErased
@@ -141,8 +141,8 @@ class VerifyHandler:
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
-            if request.workspace_id is not None:
-                return await self._through_workspace(job, request, imap_too=imap_too, fresh=fresh)
+            if (workspace_id := request.workspace_id) is not None:
+                return await self._through_workspace(job, request, workspace_id, imap_too=imap_too, fresh=fresh)
             credential = await self._open(request)
         except CredentialErased:
             # the account was removed, or has another credential: the event that says so is on its way
@@ -194,11 +194,11 @@ class VerifyHandler:
             await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, run_at)])
 
     async def _through_workspace(
-        self, job: "Job", request: VerificationRequest, *, imap_too: bool, fresh: bool
+        self, job: "Job", request: VerificationRequest, workspace_id: UUID, *, imap_too: bool, fresh: bool
     ) -> Verified | Erased | NotYet:
         """Verify with an access token. While the workspace is paused nobody is asked: why it is stands for its accounts too."""
         async with self._pool.acquire() as connection:
-            workspace = await workspaces.find(connection, request.workspace_id) if request.workspace_id else None
+            workspace = await workspaces.find(connection, workspace_id)
         if workspace is None:  # its event is on its way, unless it was removed
             await self._open(request)
             return NotYet()
@@ -207,26 +207,24 @@ class VerifyHandler:
         smtp = Login(_by_token(request.smtp), "") if request.smtp else None
         subject = next(login.server.username for login in (imap, smtp) if login) if imap or smtp else request.address
         roles = {role for role, login in ((IMAP_ROLE, imap), (SMTP_ROLE, smtp)) if login}
-        diagnosis = workspace.paused
-
-        async def fetch() -> str:
-            if diagnosis is not None:
-                raise Fault.known(diagnosis, "The email workspace is paused: its credential was refused.")
-            open_secret = partial(open_credential, self._vault_pool, self._vault, workspace, key)
-            return await self._tokens.token(key, subject, open_secret, roles=roles, fresh=fresh)
-
-        via = Via(workspace.workspace_id, key, paused=diagnosis is not None)
-        try:
-            result = await self._mailboxes.verify(uuid4(), imap, smtp, TokenGrant(service=key.provider, fetch=fetch))
-        except CredentialErased:
-            if key == workspace.newest:
-                raise
-            return Erased(via)
+        via = Via(workspace_id, key, paused=workspace.paused is not None)
+        if workspace.paused is not None:
+            fetch = partial(_refuse, workspace.paused)
+        else:
+            try:
+                credential = await open_credential(self._vault_pool, self._vault, workspace, key)
+            except CredentialErased:
+                if key == workspace.newest:
+                    raise
+                return Erased(via)
+            fetch = partial(self._tokens.token, key, subject, credential, roles=roles, fresh=fresh)
+        grant = TokenGrant(service=key.provider, fetch=fetch)
+        result = await self._mailboxes.verify(uuid4(), imap, smtp, grant)
         used = request.model_copy(update={"credential_ref": key.credential_ref})
-        turned_away = diagnosis is None and self._turned_away(job, request, result)
+        turned_away = not via.paused and self._turned_away(job, request, result)
         return Verified(used, result, turned_away, via)
 
-    async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: "Via") -> bool:
+    async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: Via) -> bool:
         """What the result means for the workspace; whether it still holds for the account.
 
         Workspaces are locked before accounts, and only when there is something to say of them.
@@ -245,9 +243,8 @@ class VerifyHandler:
             return True
         if concerns_workspace(diagnosis):
             await reject(self._store, connection, job, workspace, via.key, diagnosis)
-            if (
-                via.key != workspace.newest
-            ):  # the old secret has ended before the new one was proven: go on with that one
+            if via.key != workspace.newest:
+                # the old secret has ended before the new one was proven: go on with that one
                 await self._queue.schedule(connection, [_again(job, self._clock.now())])
                 return False
         elif concerns_domain(diagnosis) and workspace.state != "rejected":
@@ -303,6 +300,11 @@ class VerifyHandler:
         )
         [envelope] = await self._store.append(connection, request.account_id, version, [event], context)
         return envelope
+
+
+async def _refuse(diagnosis: Diagnosis) -> str:
+    """What an account of a paused workspace is told instead of asking."""
+    raise Fault.known(diagnosis, "The email workspace is paused: its credential was refused.")
 
 
 def _by_token(server: MailServer) -> MailServer:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ _REMEMBERED: Final = timedelta(minutes=4)
 
 K = TypeVar("K")
 V = TypeVar("V")
-Open = Callable[[], Awaitable[Credential]]
 #: Version of the credential, and the subject of the token (Google) or None (Microsoft: one for all).
 _TokenId = tuple[KeyId, str | None]
 #: Version of the credential, and the domain that the refusal is about, or None: all.
@@ -85,7 +83,7 @@ class TokenSource:
         self,
         key: WorkspaceKey,
         subject: str | None,
-        open_secret: Open,
+        credential: Credential,
         *,
         roles: AbstractSet[str] = frozenset(),
         fresh: bool = False,
@@ -96,7 +94,7 @@ class TokenSource:
         Args:
             key: the credential's version.
             subject: the mailbox; None for a token of the application or service account itself.
-            open_secret: opens the credential; called only when the provider has to be asked.
+            credential: the secret of that version.
             roles: Microsoft's permissions that it has to carry.
             fresh: a mail server has refused the last one.
             ask_anyway: what is remembered of a refusal does not count.
@@ -112,7 +110,7 @@ class TokenSource:
             async with self._lock(("token", key.id, subject)):
                 found = self._kept((key.id, subject), roles, fresh=fresh)
                 if found is None:
-                    found = await self._first(scope, key, subject, open_secret, ask_anyway=ask_anyway)
+                    found = await self._first(scope, key, subject, credential, ask_anyway=ask_anyway)
         _check_roles(found, roles)
         return found.value
 
@@ -121,20 +119,19 @@ class TokenSource:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _first(
-        self, scope: _Scope, key: WorkspaceKey, subject: str | None, open_secret: Open, *, ask_anyway: bool
+        self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential, *, ask_anyway: bool
     ) -> AccessToken:
         """The first one of a scope goes alone."""
         if not ask_anyway:
             self._refuse(scope)
         if scope in self._proven:
-            return await self._ask(scope, key, subject, open_secret)
+            return await self._ask(scope, key, subject, credential)
         async with self._lock(("scope", *scope)):
             if not ask_anyway:
                 self._refuse(scope)
-            return await self._ask(scope, key, subject, open_secret)
+            return await self._ask(scope, key, subject, credential)
 
-    async def _ask(self, scope: _Scope, key: WorkspaceKey, subject: str | None, open_secret: Open) -> AccessToken:
-        credential = await open_secret()
+    async def _ask(self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential) -> AccessToken:
         try:
             async with asyncio.timeout(_LIMIT_S):
                 token = await self._fetch(key, subject, credential)

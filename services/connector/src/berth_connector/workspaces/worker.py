@@ -93,12 +93,13 @@ class WorkspaceHandler:
         if workspace is None:
             return None
         subjects = list(dict.fromkeys([*known, *job.payload["subjects"]]))[:MAX_SUBJECTS]
+        key = workspace.newest
         try:
-            finding = await self._prove(workspace, subjects if workspace.newest.provider == "google" else [])
+            credential = await open_credential(self._vault_pool, self._vault, workspace, key)
         except CredentialErased:
             _log.info("workspace.obsolete", workspace_id=str(job.key), because="credential erased")
             return None
-        return Proof(workspace.newest, finding)
+        return Proof(key, await self._prove(key, credential, subjects if key.provider == "google" else []))
 
     async def record(self, connection: "Connection", job: "Job", result: Proof | None) -> None:
         """Say what came out, once; when the workspace works, look at its accounts that do not."""
@@ -123,22 +124,20 @@ class WorkspaceHandler:
             )
             await self._queue.schedule(connection, [item])
 
-    async def _prove(self, workspace: Workspace, subjects: list[str]) -> Finding | None:
+    async def _prove(self, key: WorkspaceKey, credential: Credential, subjects: list[str]) -> Finding | None:
         denied: Finding | None = None
         for subject in subjects:
-            finding = await self._ask(workspace, subject)
+            finding = await self._ask(key, credential, subject)
             if finding is None:
                 return None
             if concerns_domain(finding.diagnosis):  # another domain may have entered the delegation
                 denied = denied or finding
             elif finding.diagnosis.code != "DWD_SUBJECT_INVALID":
                 return finding
-        return denied or await self._ask(workspace, None)
+        return denied or await self._ask(key, credential, None)
 
-    async def _ask(self, workspace: Workspace, subject: str | None) -> Finding | None:
-        key = workspace.newest
-        open_secret = partial(open_credential, self._vault_pool, self._vault, workspace, key)
-        fetch = partial(self._tokens.token, key, subject, open_secret, ask_anyway=True)
+    async def _ask(self, key: WorkspaceKey, credential: Credential, subject: str | None) -> Finding | None:
+        fetch = partial(self._tokens.token, key, subject, credential, ask_anyway=True)
         return await self._identity.diagnose(TokenGrant(service=key.provider, fetch=fetch))
 
     async def _accept(self, connection: "Connection", job: "Job", workspace: Workspace) -> None:

@@ -280,3 +280,19 @@ async def test_nobody_elses_accounts(harness: GatewayHarness, project: Project) 
         batch = await client.post("/api/v1/accounts/batch", json={"account_ids": [1], "action": "delete"})
         assert batch.json()["logs"] == ["1: Account not found"]
     assert (await harness.seats(project.organization_id))["monitoring"] == 1
+
+
+async def test_alerts_are_webhooks(harness: GatewayHarness, project: Project, mailreach: httpx.AsyncClient) -> None:
+    harness.resolver.known["hooks.acme.com"] = "93.184.216.34"
+    made = await mailreach.post("/api/v1/alerts", json={"url": "https://hooks.acme.com/mail"})
+    assert made.status_code == 200, made.text
+    assert made.json()["secret"].startswith("whsec_")
+    (alert,) = (await mailreach.get("/api/v1/alerts")).json()
+    assert alert == {**made.json(), "secret": None}
+    (webhook,) = (await project.http.get("/v1/webhooks")).json()["items"]
+    assert set(webhook["types"]) == {"AccountConnectionFailed", "AccountDisconnected"}
+    refused = await mailreach.post("/api/v1/alerts", json={"url": "http://127.0.0.1/", "event": "Boredom"})
+    assert refused.status_code == 422
+    assert (await mailreach.delete(f"/api/v1/alerts/{alert['id']}")).json() == {"success": True}
+    assert (await mailreach.delete(f"/api/v1/alerts/{alert['id']}")).status_code == 404
+    assert (await mailreach.get("/api/v1/alerts")).json() == []

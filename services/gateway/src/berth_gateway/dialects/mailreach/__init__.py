@@ -4,14 +4,14 @@ from typing import Final
 
 from fastapi.routing import APIRoute
 
-from berth_gateway.dialects.mailreach import accounts, endpoints, tasks, workspaces
+from berth_gateway.dialects.mailreach import accounts, alerts, endpoints, tasks, workspaces
 from berth_gateway.dialects.mailreach.examples import EXAMPLES
 from berth_gateway.dialects.mailreach.refusals import refusal
 
 __all__ = ["EXAMPLES", "ROUTERS", "owns", "refusal"]
 
 #: Paths without an id before those with one.
-ROUTERS: Final = (endpoints.router, tasks.router, accounts.router, workspaces.router)
+ROUTERS: Final = (endpoints.router, tasks.router, accounts.router, workspaces.router, alerts.router)
 
 
 def owns(path: str) -> bool:

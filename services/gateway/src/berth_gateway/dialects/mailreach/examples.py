@@ -111,6 +111,10 @@ REFUSALS: Final[dict[int | str, tuple[str, str]]] = {
         "The organization's monitoring seats are all taken (10 of 10). Remove an account or raise the limit of the subscription.",
     ),
     404: ("There is no account of this id.", "Account not found"),
+    409: (
+        "The project has as many as it may.",
+        "The project has as many webhooks as it may have. Remove one that is not used.",
+    ),
     413: ("The body is too large.", "The body is larger than 1,000,000 bytes. Send less in one request."),
     422: ("Fields are wrong.", "email is missing, provider is missing"),
     429: (
@@ -180,6 +184,13 @@ _TASK: Final[dict[str, Any]] = {
 _QUEUED: Final = {"queued": True, "job_id": IMAP_AUTH_ERROR["request_id"]}
 _CONNECT: Final = {"accounts": ["alice@acme.com", "bob@acme.com", "carol@acme.com"]}
 _SUCCESS: Final = {"success": True}
+_ALERT: Final[dict[str, Any]] = {
+    "id": 3,
+    "url": "https://hooks.acme.com/mail",
+    "event": "Account disconnected",
+    "created_at": "2026-11-21T09:30:00.000Z",
+    "secret": None,
+}
 
 
 def _sent(summary: str, value: Any) -> dict[str, Any]:
@@ -214,6 +225,14 @@ _CALLS: Final[dict[str, dict[str, Any]]] = {
         "200": _TASK,
     },
     "mailreachGetTask": {"200": _TASK},
+    "mailreachCreateAlert": {
+        "request": _sent(
+            "Tell of disconnections", {"url": "https://hooks.acme.com/mail", "event": "Account disconnected"}
+        ),
+        "200": {**_ALERT, "secret": "whsec_(44 characters)"},
+    },
+    "mailreachListAlerts": {"200": [_ALERT]},
+    "mailreachDeleteAlert": {"200": _SUCCESS},
     "mailreachCreateWorkspace": {
         "request": {
             "outlook": {"summary": "A Microsoft app registration", "value": _OUTLOOK},
@@ -242,6 +261,8 @@ def _with_refusals(name: str, call: dict[str, Any]) -> dict[str, Any]:
     statuses = [*_EVERY, *(_WITH_BODY if "request" in call else ())]
     if name.startswith(("imapAuth", "mailreachConnect")):
         statuses += _CONNECTING
+    if name == "mailreachCreateAlert":
+        statuses.append("409")
     return {**call, **{status: _REFUSED[status] for status in statuses}}
 
 

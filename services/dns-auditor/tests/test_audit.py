@@ -12,9 +12,9 @@ from berth_dns_auditor.audit import Auditor
 from berth_dns_auditor.cache import AnswerCache
 from berth_dns_auditor.checks.known import Known, Sender
 from berth_dns_auditor.checks.spf import INVALIDATING
-from berth_dns_auditor.findings import catalogue, finding
+from berth_dns_auditor.findings import Severity, bounded, catalogue, change, finding
 from berth_dns_auditor.resolver import Answer, Rdtype, Resolver
-from berth_events.contracts import DomainRecord
+from berth_events.contracts import DomainRecord, Finding
 
 Dns = Callable[[dict[str, list[str]]], Resolver]
 
@@ -146,6 +146,21 @@ async def test_a_hostile_zone_gives_a_bounded_record(dns: Dns) -> None:
 
     assert max(Counter(found.code for found in audit.record.findings).values()) == 10
     assert len(audit.record.model_dump_json()) < 300_000
+
+
+def test_all_proposals_together_are_bounded() -> None:
+    def one(number: int, severity: Severity) -> Finding:
+        publish = [change("example.com", "TXT", "x" * 1000, "y" * 1000)]
+        return finding("SPF_PTR_USED", str(number), severity=severity, publish=publish)
+
+    few = [one(number, "low") for number in range(3)]
+    many = [found.model_copy(update={"code": f"C{number}"}) for number in range(10) for found in [*few, one(9, "high")]]
+
+    assert bounded(few) == tuple(few)
+    kept = bounded(many)
+    assert len(kept) == 40
+    assert [bool(found.publish) for found in kept] == [True] * 23 + [False] * 17
+    assert finding("SPF_PTR_USED", "x", publish=[change("example.com", "TXT", "x" * 3000)]).publish == ()
 
 
 def test_the_catalogue_is_whole() -> None:

@@ -17,11 +17,13 @@ __all__ = ["PUBLISH_WIDTH", "CatalogueEntry", "Severity", "bounded", "catalogue"
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
 #: Bounds that keep an event far below what the bus takes, whatever a zone says: characters of a subject, lines of
-#: evidence and characters of each, characters of a record to publish, findings of one code, findings altogether.
+#: evidence and characters of each, characters of a record to publish, of all records to publish, findings of one code,
+#: findings altogether.
 SUBJECT_WIDTH: Final = 255
 EVIDENCE_LINES: Final = 6
 EVIDENCE_WIDTH: Final = 400
 PUBLISH_WIDTH: Final = 1024
+PUBLISH_MAX: Final = 48_000
 PER_CODE_MAX: Final = 10
 FINDINGS_MAX: Final = 80
 
@@ -75,14 +77,17 @@ def finding(
         publish: What to change in the DNS so that it goes away, from `change`; left out when it is too long.
     """
     entry = catalogue()[code]
-    texts = [text for record in publish for text in (record.value or "", *record.replaces)]
     return Finding(
         code=code,
         subject=printable(subject, SUBJECT_WIDTH),
         severity=severity or entry.severity,
         evidence=tuple([printable(line, EVIDENCE_WIDTH) for line in evidence[:EVIDENCE_LINES]]),
-        publish=tuple(publish) if sum(map(len, texts)) <= 2 * PUBLISH_WIDTH else (),
+        publish=tuple(publish) if _size(publish) <= 2 * PUBLISH_WIDTH else (),
     )
+
+
+def _size(publish: Iterable[RecordChange]) -> int:
+    return sum([len(text) for record in publish for text in (record.name, record.value or "", *record.replaces)])
 
 
 def change(name: str, rdtype: str, value: str | None, *replaces: str) -> RecordChange:
@@ -108,12 +113,15 @@ def bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     for found in findings:
         distinct.setdefault((found.code, found.subject), found)
     counts: Counter[str] = Counter()
-    kept = []
+    kept: list[Finding] = []
+    published = 0
     for found in sorted(distinct.values(), key=lambda found: _ORDER.index(found.severity)):
         counts[found.code] += 1
-        if counts[found.code] <= PER_CODE_MAX:
-            kept.append(found)
-    return tuple(kept[:FINDINGS_MAX])
+        if counts[found.code] > PER_CODE_MAX or len(kept) == FINDINGS_MAX:
+            continue
+        published += _size(found.publish)
+        kept.append(found if published <= PUBLISH_MAX else found.model_copy(update={"publish": ()}))
+    return tuple(kept)
 
 
 def tempfail(error: TemporaryDnsError) -> Finding:

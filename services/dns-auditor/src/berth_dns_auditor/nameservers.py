@@ -11,6 +11,7 @@ import dns.resolver
 
 from berth_dns_auditor.resolver import Answer, Rcode, Rdtype, TemporaryDnsError
 from berth_dns_auditor.transport.https import HttpsFailed
+from berth_dns_auditor.transport.slots import Slots
 from berth_dns_auditor.transport.upstream import Upstream
 from berth_dns_auditor.transport.wire import ALIASES_MAX, MalformedReply, Question, Reply
 from berth_net import Nameserver
@@ -55,7 +56,7 @@ class NameserverResolver:
         self._attempt = attempt
         self._rounds = rounds
         self._deadline = deadline
-        self._slots = asyncio.Semaphore(in_flight)
+        self._slots = Slots(in_flight)
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,29 +99,39 @@ class NameserverResolver:
     async def _ask(self, asked: str, question: Question, expires: float) -> tuple[Nameserver, Reply]:
         now = asyncio.get_running_loop().time
         reasons: dict[Nameserver, str] = {}
-        usable = list(self._upstreams)
-        if len(usable) > 1:
-            began = now()
-            usable.sort(key=lambda upstream: upstream.rests(began))
+        usable = self._in_turn(now())
         for round_ in range(self._rounds):
             for upstream in tuple(usable):
                 server = upstream.nameserver
-                left = expires - now()
-                if left <= 0:
-                    raise TemporaryDnsError(asked, question.rdtype, f"no answer within {self._deadline:g} s")
-                try:
-                    reply = await upstream.exchange(question, min(self._attempt * 2**round_, left))
-                except TimeoutError:
-                    reasons[server] = f"{server} timed out"
-                except (MalformedReply, HttpsFailed) as error:
-                    reasons[server] = f"{server}: {type(error).__name__}, {error}"
-                except (OSError, EOFError) as error:
-                    reasons[server] = f"{server}: {type(error).__name__}"
+                if (left := expires - now()) <= 0:
+                    break
+                reply = await _try(upstream, question, min(self._attempt * 2**round_, left))
+                if isinstance(reply, str):
+                    reasons[server] = reply
+                elif reply.rcode in _DEFINITE:
+                    return server, reply
                 else:
-                    if reply.rcode in _DEFINITE:
-                        return server, reply
                     reasons[server] = f"{server} answered {dns.rcode.to_text(dns.rcode.Rcode(reply.rcode))}"
                     usable.remove(upstream)
         if expires <= now():
             raise TemporaryDnsError(asked, question.rdtype, f"no answer within {self._deadline:g} s")
         raise TemporaryDnsError(asked, question.rdtype, "; ".join(reasons.values()))
+
+    def _in_turn(self, now: float) -> list[Upstream]:
+        """The name servers as they were named, those that have been silent behind the others."""
+        if len(self._upstreams) == 1:
+            return list(self._upstreams)
+        return sorted(self._upstreams, key=lambda upstream: upstream.rests(now))
+
+
+async def _try(upstream: Upstream, question: Question, timeout: float) -> Reply | str:  # noqa: ASYNC109 - of one try
+    """What a name server says, or why it says nothing."""
+    server = upstream.nameserver
+    try:
+        return await upstream.exchange(question, timeout)
+    except TimeoutError:
+        return f"{server} timed out"
+    except (MalformedReply, HttpsFailed) as error:
+        return f"{server}: {type(error).__name__}, {error}"
+    except (OSError, EOFError) as error:
+        return f"{server}: {type(error).__name__}"

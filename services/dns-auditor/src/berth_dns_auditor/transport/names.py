@@ -30,7 +30,7 @@ def wire_name(text: str) -> bytes | None:
         wire = b"".join([bytes((len(label),)) + label for label in labels]) + b"\0"
     except ValueError:  # a character above U+00FF, a number above 255, a label of more than 255 bytes
         return None
-    fits = len(wire) <= _NAME_MAX and all(0 < len(label) <= _LABEL_MAX for label in labels)
+    fits = len(wire) <= _NAME_MAX and all(labels) and max(map(len, labels), default=0) <= _LABEL_MAX
     return wire if fits else None
 
 

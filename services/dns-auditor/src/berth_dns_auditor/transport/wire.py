@@ -3,6 +3,7 @@
 Everything that is unusual, or of another type, is left to dnspython (`slow_wire.py`), which reads ten times slower.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from socket import AF_INET6, inet_ntop
@@ -11,7 +12,17 @@ from typing import Final, Self
 from berth_dns_auditor.resolver import Rdtype
 from berth_dns_auditor.transport.names import read_name, skip_name, wire_name
 
-__all__ = ["EDNS_PAYLOAD", "NEGATIVE_TTL", "RDTYPES", "REFERRAL", "MalformedReply", "Question", "Reply", "Unusual", "read_reply"]
+__all__ = [
+    "EDNS_PAYLOAD",
+    "NEGATIVE_TTL",
+    "RDTYPES",
+    "REFERRAL",
+    "MalformedReply",
+    "Question",
+    "Reply",
+    "Unusual",
+    "read_reply",
+]
 
 #: What fits one unfragmented datagram (DNS flag day 2020).
 EDNS_PAYLOAD: Final = 1232
@@ -57,6 +68,8 @@ _RCODE: Final = 0x000F
 _SINGLE: Final = ("CNAME", "SOA")
 _TTL_MAX: Final = 0x7FFF_FFFF
 _OPT_RECORD: Final = b"\0" + struct.pack(">HHIH", _OPT, EDNS_PAYLOAD, 0, 0)
+#: Names whose text needs no escapes, and so is what `read_name` would make of it.
+_OWN_TEXT: Final = re.compile(r"[!-\[\]-~]*")
 #: ASCII letters to the bit that changes their case; the lengths of labels (below 64) are no letters.
 _CASE_BIT: Final = bytes(0x20 if chr(byte).isascii() and chr(byte).isalpha() else 0 for byte in range(256))
 
@@ -91,7 +104,10 @@ class Question:
     def of(cls, name: str, rdtype: Rdtype) -> Self | None:
         """The question for a name (see `wire_name`), or None when no such name can exist."""
         wire = wire_name(name)
-        return None if wire is None else cls(wire.lower(), read_name(wire, 0)[0], rdtype)
+        if wire is None:
+            return None
+        text = name.lower() if _OWN_TEXT.fullmatch(name) else read_name(wire, 0)[0]
+        return cls(wire.lower(), text, rdtype)
 
     def section(self, random_bits: int) -> bytes:
         """The question section, each letter in a random case (0x20): one more thing that a forger must guess.

@@ -52,7 +52,11 @@ class Surroundings:
 
 
 class Platform:
-    """Four services; made by `run_platform`."""
+    """Four services; made by `run_platform`.
+
+    Attributes:
+        webhook_port: of a receiver of webhooks on loopback, if a test starts one.
+    """
 
     def __init__(self, databases: Databases, surroundings: Surroundings, children: Children) -> None:
         """Take what `run_platform` prepared; nothing runs yet."""
@@ -68,6 +72,7 @@ class Platform:
         self._surroundings, self._children = surroundings, children
         self._specs = {spec.name: spec for spec in SERVICES}
         self._ports = {name: free_port() for name in self._specs}
+        self.webhook_port = free_port()
         self._running: dict[str, Child] = {}
         self._clients: list[httpx.AsyncClient] = []
 
@@ -191,6 +196,7 @@ class Platform:
         return {
             **environment_of(spec, port, self.databases, surroundings.kafka_bootstrap, sandbox, self.secrets),
             "MIGRATE_DATABASE_URL": self.databases.owned(spec.owner),
+            "BERTH_WEBHOOK_PORTS": str(self.webhook_port),
             "BERTH_ALLOW_PORTS": ",".join(str(number) for number in surroundings.mail_ports),
             "LOG_LEVEL": "DEBUG",
             **surroundings.settings,

@@ -95,8 +95,8 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """A receiver on a free port of 127.0.0.1."""
+async def receiving(tls: ssl.SSLContext | None = None, *, port: int = 0) -> AsyncIterator[Receiver]:
+    """A receiver on a port of 127.0.0.1, by default on a free one."""
     receiver = Receiver()
     connections: set[asyncio.Task[None]] = set()
 
@@ -105,7 +105,7 @@ async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver
         connections.add(task)
         task.add_done_callback(connections.discard)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

@@ -475,6 +475,14 @@ async def test_the_port_decides_not_the_starttls_hint(
     assert asked[0].smtp.security == security
 
 
+@pytest.mark.parametrize(("sent", "mechanism"), [("plain", "plain"), ("login", "login"), (None, "auto"), ("", "auto")])
+async def test_how_to_log_in(harness: GatewayHarness, project: Project, sent: str | None, mechanism: str) -> None:
+    async with harness.connector() as asked:
+        await project.http.post("/api/v1/imap_auth", json=body(smtp_server_auth_type=sent))
+    assert asked[0].smtp is not None
+    assert asked[0].smtp.mechanism == mechanism
+
+
 async def test_nulls_blanks_and_unknown_fields_are_absent(harness: GatewayHarness, project: Project) -> None:
     sent = body(
         id=None, test=None, smtp_only="", imap_server_password="", smtp_server_username=None, surprise={"a": 1},

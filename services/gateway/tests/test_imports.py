@@ -315,24 +315,22 @@ async def test_accounts_that_fail_go_when_that_was_asked_for(harness: GatewayHar
     assert len(await harness.credentials()) == 1, "the workspace's"
 
 
-async def test_a_rejected_workspace_stops_its_imports(harness: GatewayHarness, project: Project) -> None:
+async def test_an_import_tells_that_its_workspace_is_rejected(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await workspace(project)
     [created] = await harness.published()
     assert isinstance(created, EmailWorkspaceCreated)
     made = await imported(project, workspace_id, ["a@acme.test"])
+    assert made["diagnosis"] is None
     waiting = asyncio.create_task(harness.gateway.services.import_settled.wait(UUID(made["id"]), within=5))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
     await harness.deliver(workspace_result(created, works=False))
-    assert await waiting == "stopped"
     now = await shown(project, made)
-    assert now["state"] == "stopped"
-    assert now["diagnosis"]["code"] == DIAGNOSIS.code
-    await harness.deliver(workspace_result(created, works=True))
-    assert (await shown(project, made))["state"] == "running"
+    assert (now["state"], now["diagnosis"]["code"]) == ("running", DIAGNOSIS.code)
+    assert not waiting.done()
     [request] = await requests(harness)
-    await harness.deliver(verified(request, works=True))
-    assert await harness.gateway.services.import_settled.wait(UUID(made["id"]), within=5) == "finished"
+    await harness.deliver(verified(request, works=False))
+    assert await waiting == 1
+    now = await shown(project, made)
+    assert (now["state"], now["diagnosis"], now["failures"][0]["count"]) == ("finished", None, 1)
 
 
 async def test_removing_the_workspace_ends_its_imports(project: Project) -> None:

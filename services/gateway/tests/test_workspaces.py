@@ -224,7 +224,7 @@ async def test_a_replaced_credential_is_erased_when_the_new_one_was_tried(
     assert answer.status_code == 202, answer.text
     assert answer.json()["status"] == "pending"
     assert answer.json()["credential_version"] == 2
-    assert "already" in answer.json()["note"]
+    assert "being verified" in answer.json()["note"]
     [replaced] = await harness.published()
     assert isinstance(replaced, EmailWorkspaceCredentialsReplaced)
     assert replaced.credential_ref == CredentialRef(credential_id=created.credential_ref.credential_id, version=2)

@@ -216,7 +216,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "202": {
             **_PENDING,
             "credential_version": 2,
-            "note": "The credential was replaced and is not verified yet; the accounts sign in with it already.",
+            "note": "The new credential is being verified; the accounts go on with the one before until it is.",
         },
     },
     "importThroughWorkspace": {"request": _THROUGH, "200": IMPORT_PLAN, "202": IMPORT},

@@ -1,7 +1,7 @@
 """What the endpoints work with, built by the composition root and handed to them by `Provided`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -92,7 +92,7 @@ class Services:
     imports: "Imports"
     import_repository: "ImportRepository"
     import_vetting: "Callable[[], ServerVetting]"
-    import_settled: "Waiting[UUID, Literal['finished', 'stopped']]"
+    import_settled: "Waiting[UUID, int]"
     import_progress: "Waiting[tuple[UUID, Mark], Mark]"
     timing: StreamTiming = StreamTiming()
 

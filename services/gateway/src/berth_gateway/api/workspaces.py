@@ -164,9 +164,10 @@ async def replace_credentials(
     if_unchanged: IfUnchanged,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace the credential, all of it. The accounts sign in with the new one from now on, and are kept as they are.
+    """Replace the credential, all of it. The accounts are kept as they are.
 
-    It is verified at once. When it is rejected, the accounts are paused until the next one: `note` says so.
+    It is verified at once; until then the accounts go on with the one before, which is erased after that. When the new one is
+    rejected, the accounts are paused until the next: `note` says so.
     """
     identified = await services.idempotency.identify(request, caller.key_id, idempotency_key)
     if answered := await services.idempotency.answered(identified):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
 
 from berth_events.contracts import Diagnosis, OnFailure, SeatKind
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImportRepository", "ImportView", "Mark", "RowView"]
 
-#: How many rows are settled, and whether the import is stopped: another one means that there is something to tell.
+#: How many rows are settled, and whether the workspace is rejected: another one means that there is something to tell.
 Mark: TypeAlias = tuple[int, bool]
 
 
@@ -25,7 +25,7 @@ class ImportView:
     """Everything that is known of an import.
 
     Attributes:
-        rejection: of the workspace's present credential, which keeps what is pending from going on.
+        rejection: of the workspace's present credential, with which what is pending fails.
     """
 
     import_id: UUID
@@ -43,14 +43,9 @@ class ImportView:
     finished_at: datetime | None
 
     @property
-    def stopped(self) -> bool:
-        """Whether nothing goes on before the workspace's credential is replaced."""
-        return self.finished_at is None and self.rejection is not None
-
-    @property
     def mark(self) -> Mark:
         """What `ImportRepository.moved` compares."""
-        return self.progress.total - self.progress.pending, self.stopped
+        return self.progress.total - self.progress.pending, self.rejection is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +119,10 @@ class ImportRepository:
         )
         return [_row(row) for row in rows]
 
-    async def settled(
-        self, connection: "Connection", import_ids: Sequence[UUID]
-    ) -> dict[UUID, Literal["finished", "stopped"]]:
-        """Those of the imports of which nothing more is to be expected now, and why."""
+    async def settled(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Those of the imports of which each row is settled: how many rows they have."""
         marks = await self._marks(connection, import_ids)
-        return {
-            import_id: "stopped" if stopped else "finished"
-            for import_id, (pending, (_, stopped)) in marks.items()
-            if stopped or not pending
-        }
+        return {import_id: settled for import_id, (pending, (settled, _)) in marks.items() if not pending}
 
     async def moved(self, connection: "Connection", seen: Sequence[tuple[UUID, Mark]]) -> dict[tuple[UUID, Mark], Mark]:
         """Those of the imports that have got on since they looked like this."""
@@ -146,7 +135,7 @@ class ImportRepository:
 
     async def _marks(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, tuple[int, Mark]]:
         rows = await connection.fetch(
-            """SELECT i.import_id, c.pending, c.settled, c.pending > 0 AND s.workspace_id IS NOT NULL AS stopped
+            """SELECT i.import_id, c.pending, c.settled, c.pending > 0 AND s.workspace_id IS NOT NULL AS rejected
                  FROM import i
                 CROSS JOIN LATERAL (
                       SELECT count(*) FILTER (WHERE r.state = 'pending') AS pending,
@@ -158,13 +147,14 @@ class ImportRepository:
                 WHERE i.import_id = ANY($1::uuid[])""",
             import_ids,
         )
-        return {row["import_id"]: (row["pending"], (row["settled"], row["stopped"])) for row in rows}
+        return {row["import_id"]: (row["pending"], (row["settled"], row["rejected"])) for row in rows}
 
     async def _views(self, connection: "Connection", project_id: UUID, import_ids: Sequence[UUID]) -> list[ImportView]:
         rows = await connection.fetch(
             """SELECT i.import_id, i.number, i.workspace_id, w.number AS workspace_number, i.mode, i.seat_kind, i.on_failure,
                       i.created_at, c.total, c.rejected, c.pending, c.connected, c.failed, c.removed,
-                      CASE WHEN c.pending = 0 THEN c.settled_at END AS finished_at, s.diagnosis AS rejection
+                      CASE WHEN c.pending = 0 THEN c.settled_at END AS finished_at,
+                      CASE WHEN c.pending > 0 THEN s.diagnosis END AS rejection
                  FROM import i
                 CROSS JOIN LATERAL (
                       SELECT count(*) AS total,

@@ -17,6 +17,7 @@ from berth_events.contracts import (
     Event,
 )
 from berth_gateway import feed
+from berth_gateway.accounts.bulk import chunks
 from berth_gateway.accounts.commands import Accounts, Removal
 from berth_gateway.accounts.mailboxes import Tenant, binding
 from berth_gateway.errors import NotFound
@@ -170,7 +171,8 @@ class Workspaces:
         await connection.execute(
             "UPDATE workspace SET removed_at = updated_at WHERE workspace_id = $1", workspace.workspace_id
         )
-        await feed.publish(connection, entries + removed)
+        for some in chunks(entries + removed):
+            await feed.publish(connection, some)
 
     async def settle(
         self, connection: "Connection", results: Sequence[EmailWorkspaceVerified | EmailWorkspaceRejected]

@@ -7,10 +7,10 @@ from berth_gateway.workspaces.schemas import EmailWorkspace
 
 __all__ = ["workspace_resource"]
 
-_REPLACED = "The credential was replaced and is not verified yet; the accounts sign in with it already."
+_REPLACED = "The new credential is being verified; the accounts go on with the one before until it is."
 _REJECTED = "The accounts of the workspace are paused until its credential is replaced by one that works."
 _REJECTED_NEW = (
-    "The credential that was put in place last is rejected. The accounts follow it and are paused; the one before is erased, "
+    "The new credential is rejected. The accounts follow it all the same and are paused; the one before is erased, "
     "so send it again, or another one that works."
 )
 

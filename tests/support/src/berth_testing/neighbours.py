@@ -111,6 +111,7 @@ async def _populate(
         project.project_id,
         account["number"] + 1,
     )
+    alert = await harness.owner.fetchval("SELECT number FROM webhook WHERE webhook_id = $1", webhook["id"])
     deliveries = await _call(http, "GET", f"/v1/webhooks/{webhook['id']}/deliveries")
     return {
         "account": account["id"],
@@ -124,9 +125,12 @@ async def _populate(
         "tag": str(tag["id"]),
         "domain": f"{name}.test",
         "webhook": webhook["id"],
+        "alert": str(alert),
         "delivery": deliveries["items"][0]["id"],
         "workspace": workspace["id"],
+        "workspace_number": str(workspace["number"]),
         "import": imported["id"],
+        "import_number": str(imported["number"]),
     }
 
 

@@ -93,6 +93,25 @@ def test_a_mended_key_has_fewer_faults(text: str) -> None:
         assert len(key.faults) < len(parse_dkim(text).faults)
 
 
+_flags = st.lists(st.sampled_from(["s", "x"]), unique=True)
+_hashes = st.lists(st.sampled_from(["sha1", "other"]), unique=True).map(lambda found: [*found, "sha256"])
+_services = st.lists(st.sampled_from(["tlsrpt", "*"]), unique=True).map(lambda found: [*found, "email"])
+
+
+@given(
+    st.none() | _flags, st.none() | _hashes, st.none() | _services, st.booleans(), st.sampled_from(["; ", ";", " ;\t"])
+)
+def test_a_sound_key_is_left_as_it_is(
+    flags: list[str] | None, hashes: list[str] | None, services: list[str] | None, version: bool, separator: str
+) -> None:
+    tags = {"t": flags, "h": hashes, "s": services}
+    written = [f"{name}={':'.join(values)}" for name, values in tags.items() if values]
+    text = separator.join([*(["v=DKIM1"] if version else []), "k=ed25519", *written, "p=" + "A" * 43 + "="])
+
+    assert parse_dkim(text).faults == ()
+    assert mended_key(text) is None
+
+
 @given(st.one_of(_latin, _pieces), st.ip_addresses(), st.text(max_size=20), st.text(max_size=20))
 async def test_check_host_has_a_result_whatever_zone_and_client_say(
     text: str, address: object, local: str, helo: str

@@ -382,8 +382,15 @@ async def test_each_fault_names_its_field(
 
 async def test_all_faults_are_named_at_once(client: SmartLeadClient) -> None:
     answer = await client.call("POST", SAVED, {"from_name": "", "smtp_port": "x"})
-    for said in ("from_name is not allowed to be empty", "from_email is required", "smtp_port must be a number"):
-        assert said in answer.json()["message"]
+    assert answer.json()["message"].split(", ") == [
+        "from_name is not allowed to be empty",
+        "from_email is required",
+        "password is required",
+        "smtp_host is required",
+        "smtp_port must be a number",
+        "imap_host is required",
+        "imap_port is required",
+    ]
 
 
 @pytest.mark.parametrize(

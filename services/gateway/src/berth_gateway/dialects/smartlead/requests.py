@@ -4,7 +4,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from berth_gateway.accounts.schemas import Secret, Signature, Text, storable
@@ -153,14 +164,22 @@ class _Save(_Settings):
 class SaveRequest(_Save):
     """One mailbox by SMTP and IMAP, or by OAuth when it has a `token`."""
 
-    password: OptionalPassword = Field(default=None, description="required without `token`")
+    token: Token | None = None
+    password: OptionalPassword = Field(default=None, validate_default=True, description="required without `token`")
     smtp_host: Required
     smtp_port: Port
     imap_host: Required
     imap_port: Port
     imap_password: OptionalPassword = Field(default=None, description="default: `password`")
     type: Annotated[Literal["GMAIL", "OUTLOOK", "SMTP", "ZOHO"] | None, BeforeValidator(_upper)] = None
-    token: Token | None = None
+
+    @field_validator("password")
+    @classmethod
+    def _required(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # a token that is wrong is a fault of its own
+        if password is None and info.data.get("token", ...) is None:
+            raise PydanticCustomError("missing", "missing")
+        return password
 
 
 class SaveOAuthRequest(_Save):

@@ -12,6 +12,7 @@ from berth_events.contracts import AccountRequested, EmailWorkspaceCredentialsRe
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
 from berth_testing.gateway_results import audited, verified
 from berth_testing.gateway_workspaces import microsoft_body, workspace_result
+from berth_testing.sendkit import create_mailbox
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:
@@ -144,12 +145,41 @@ async def manage(harness: GatewayHarness, project: Project) -> None:
         assert answer.status_code < 400, (method, path, answer.text)
 
 
+async def speak_sendkit(harness: GatewayHarness, project: Project) -> None:
+    """SendKit's calls, each once or more."""
+    mailbox = (await create_mailbox(project, "sendkit@d1.test", tags=["vip"]))["_id"]
+    terms = {"name": "n", "scopes": ["projects:read", "projects:write", "accounts:read"]}
+    key = (await harness.platform(f"/v1/organizations/{project.organization_id}/keys", terms))["key"]
+    own = project.project_id.hex[:24]
+    platform = {"X-Api-Key": key, "Authorization": "", "X-Workspace-Id": own}
+    csv = {"file": "email,password,smtphost,imaphost\ncsv@d1.test,x,smtp.acme.com,imap.acme.com\n"}
+    skipping = {"data": {"skipConnectionTest": "true"}, "files": csv}
+    filters = "status=inactive&tags=vip&minHealthScore=1&warmupStatus=paused&search=a&sendingEnabled=false"
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        *(("GET", f"/v1/mailboxes{more}", {}) for more in ("", f"?{filters}", "?limit=2&page=2")),
+        *(("GET", f"/v1/mailboxes/{mailbox}{more}", {}) for more in ("", "/health", "/connection-test")),
+        ("PATCH", f"/v1/mailboxes/{mailbox}", {"json": {"tags": ["a"], "dailySendLimit": 3}}),
+        ("POST", "/v1/mailboxes/import/smtp", skipping),
+        ("GET", "/v1/warmup/stats", {}),
+        ("POST", "/v1/warmup/bulk", {"json": {"operation": "start", "mailboxes": [mailbox, "0" * 24]}}),
+        ("GET", "/v1/account", {}),
+        ("GET", "/v1/mailboxes", {"headers": platform}),
+        *(("GET", path, {"headers": platform}) for path in ("/v1/workspaces", f"/v1/workspaces/{own}")),
+        ("PATCH", f"/v1/workspaces/{own}", {"json": {"name": "n"}}),
+        ("DELETE", f"/v1/mailboxes/{mailbox}", {}),
+    ]
+    for method, path, sent in calls:
+        answer = await project.http.request(method, path, **sent)
+        assert answer.status_code < 400, (method, path, answer.text)
+
+
 async def test_every_query_has_an_index(harness: GatewayHarness, project: Project, queries: set[str]) -> None:
     places = await fill(harness, project)
     workspace = (await project.http.post("/v1/email-workspaces", json=microsoft_body())).headers["location"]
     await walk(project, places, workspace)
     await follow_imports(harness, project, workspace)
     await manage(harness, project)
+    await speak_sendkit(harness, project)
     asked = [query for query in sorted(queries) if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)", query)]
     asked = [query for query in asked if ";" not in query]  # what the driver sends when a connection goes back
     assert len(asked) > 40

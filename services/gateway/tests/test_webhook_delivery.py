@@ -1,18 +1,18 @@
 """Deliveries to a real receiver: what arrives, how it is signed, and what is done when it does not arrive."""
 
 import asyncio
+import base64
 import ssl
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import trustme
+from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from berth_events.contracts import AccountRequested
-from berth_gateway.webhooks.attempts import Messenger
-from berth_gateway.webhooks.secrets import SecretBox
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
 from berth_testing.gateway_results import audited, verified
 from berth_testing.waiting import until
@@ -290,10 +290,7 @@ async def test_a_removed_webhook_takes_its_queue_along(bed: WebhookBed) -> None:
 async def test_what_cannot_be_signed_waits_without_a_try(bed: WebhookBed) -> None:
     made = await bed.create()
     await bed.publish(ACCOUNT)
-    stranger = SecretBox(bytes(32))
-    messenger = Messenger(bed.gateway.http, stranger, bed.harness.clock)
-    broken = bed.another()
-    broken.deliveries._messenger = messenger
+    broken = bed.another(berth_webhook_key=SecretStr(base64.b64encode(bytes(32)).decode()))
     async with bed.delivering_by(broken):
         await asyncio.sleep(0.7)
     (delivery,) = await bed.deliveries(made)
@@ -302,6 +299,22 @@ async def test_what_cannot_be_signed_waits_without_a_try(bed: WebhookBed) -> Non
     async with bed.delivering():
         await bed.until(delivered=1)
     assert len(bed.receiver.requests) == 1
+
+
+async def test_when_the_key_was_lost_a_new_secret_signs_at_once(bed: WebhookBed) -> None:
+    made = await bed.create()
+    gateway = bed.another(berth_webhook_key=SecretStr(base64.b64encode(bytes(32)).decode()))
+    async with bed.harness.pool.acquire() as connection, connection.transaction():
+        webhook_id = UUID(made["id"])
+        secret_id = await gateway.services.webhooks.rotate(connection, bed.project.project_id, webhook_id)
+        secret = await gateway.services.webhooks.reveal(connection, webhook_id, secret_id)
+    assert secret
+    await bed.publish(ACCOUNT)
+    async with bed.delivering_by(gateway):
+        await bed.until(delivered=1)
+    (request,) = bed.receiver.requests
+    assert " " not in request.headers["webhook-signature"]
+    verify(secret, request)
 
 
 async def test_the_log_is_forgotten_in_time(bed: WebhookBed) -> None:

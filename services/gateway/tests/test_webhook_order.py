@@ -171,7 +171,7 @@ async def test_what_a_killed_replica_had_claimed_is_sent_when_its_lease_is_over(
     async with bed.delivering():
         await asyncio.sleep(0.7)
         assert bed.receiver.requests == [], "the second one waits for the first"
-        bed.harness.clock.shift = timedelta(seconds=61)
+        bed.harness.clock.shift = timedelta(seconds=31)
         await bed.until(delivered=2)
         # the dead one comes back with a result: it does not count any more
         async with bed.harness.pool.acquire() as connection:

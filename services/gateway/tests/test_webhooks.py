@@ -95,6 +95,7 @@ async def test_a_repeated_request_is_answered_the_same_and_stores_no_secret(
         ({"url": "https://inside.example.com/"}, "url"),
         ({"url": "https://none.example.com/"}, "url"),
         ({"url": "https://hooks.example.com/" + "a" * 1000}, "url"),
+        ({"url": "https://hooks.example.com/" + "ä" * 900}, "url"),
         ({"url": 7}, "url"),
         ({"url": PUBLIC, "types": []}, "types"),
         ({"url": PUBLIC, "types": ["AccountConnected", "AccountExploded"]}, "types.1"),

@@ -207,9 +207,9 @@ class WebhookBed:
             lambda: self.harness.owner.fetchval(count), lambda found: found >= times, within=10, pause=0.02
         )
 
-    def another(self) -> Gateway:
-        """A second replica."""
-        return _gateway(self.harness, self.receiver, None)
+    def another(self, **settings: Any) -> Gateway:
+        """A second replica, which trusts the system's authorities alone, with other settings if need be."""
+        return _gateway(self.harness, self.receiver, None, **settings)
 
 
 @contextlib.asynccontextmanager
@@ -247,10 +247,9 @@ async def webhook_bed(
             )
 
 
-def _gateway(harness: GatewayHarness, receiver: Receiver, tls: ssl.SSLContext | None) -> Gateway:
-    settings = harness.settings.model_copy(
-        update={"berth_allow_networks": _NETWORK, "berth_webhook_ports": str(receiver.port)}
-    )
+def _gateway(harness: GatewayHarness, receiver: Receiver, tls: ssl.SSLContext | None, **changes: Any) -> Gateway:
+    settings = {"berth_allow_networks": _NETWORK, "berth_webhook_ports": str(receiver.port), **changes}
+    changed = harness.settings.model_copy(update=settings)
     return compose(
-        settings, harness.pool, EventStore("/berth/gateway", harness.clock), harness.clock, harness.resolver, tls=tls
+        changed, harness.pool, EventStore("/berth/gateway", harness.clock), harness.clock, harness.resolver, tls=tls
     )

@@ -9,6 +9,7 @@ from standardwebhooks import Webhook as Signer
 from berth_gateway.webhooks.presentation import message
 from berth_gateway.webhooks.schedule import retry_after
 from berth_gateway.webhooks.schemas import Attempt, Failure
+from berth_gateway.webhooks.secrets import SecretUnreadable
 from berth_net.http import Answer, ExchangeFailed, HttpClient
 from berth_net.urls import WebUrl
 
@@ -69,7 +70,7 @@ class Messenger:
         """Send the event once.
 
         Raises:
-            SecretUnreadable: it cannot be signed.
+            SecretUnreadable: it cannot be signed, because none of its secrets opens.
         """
         at, began = self._clock.now(), self._clock.monotonic()
         body = message(job)
@@ -94,8 +95,17 @@ class Messenger:
         return _judged(answer, at, self._clock.monotonic() - began)
 
     def _signatures(self, job: "Job", at: datetime, body: str) -> str:
-        secrets = [self._box.open(job.webhook_id, secret_id, sealed) for secret_id, sealed in job.secrets]
-        return " ".join(Signer(secret).sign(str(job.event_id), at, body) for secret in secrets)
+        """One for each secret that opens: when the key was lost, a new secret signs at once, without the old one."""
+        signatures = []
+        for secret_id, sealed in job.secrets:
+            try:
+                secret = self._box.open(job.webhook_id, secret_id, sealed)
+            except SecretUnreadable:
+                continue
+            signatures.append(Signer(secret).sign(str(job.event_id), at, body))
+        if not signatures:
+            raise SecretUnreadable
+        return " ".join(signatures)
 
 
 def _judged(answer: Answer, at: datetime, duration: float) -> Outcome:

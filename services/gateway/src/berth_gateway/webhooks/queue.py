@@ -17,7 +17,7 @@ __all__ = ["Backlog", "DeliveryQueue", "Job", "LeaseLost", "SentEvent", "forget_
 #: Serialises claims, so that the limits per webhook are exact; a claim takes about a millisecond.
 _CLAIM_LOCK: Final = 7_205_201
 #: Longer than an attempt can last.
-_LEASE: Final = timedelta(seconds=60)
+_LEASE: Final = timedelta(seconds=30)
 _KEPT_ATTEMPTS: Final = 20
 _DELIVERED_FOR: Final = timedelta(days=7)
 _FAILED_FOR: Final = timedelta(days=30)

@@ -34,7 +34,8 @@ class EndpointVetting:
             InvalidFields: it cannot be sent to.
         """
         try:
-            url = self._guard.check(WebUrl.parse(text))
+            # once more, because its canonical form may be too long
+            url = WebUrl.parse(str(self._guard.check(WebUrl.parse(text))))
             try:
                 async with asyncio.timeout(self._deadline):
                     await self._guard.vet(url)

@@ -498,3 +498,19 @@ async def test_consent_is_not_offered(project: Project, product: str) -> None:
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "OAUTH_NOT_CONFIGURED"
     assert "POST /v1/email-workspaces" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(RuntimeError("canary-1"), 500, "INTERNAL_ERROR"), (ConnectionRefusedError("canary-1"), 503, "UNAVAILABLE")],
+)
+async def test_mistakes_of_ours(
+    harness: GatewayHarness, project: Project, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
+) -> None:
+    async def broken(_self: object, _servers: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(harness.gateway.services.vetting), "vet", broken)
+    answer = await project.http.post("/v1/mailboxes", json=mailbox_body())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert "canary-1" not in answer.text

@@ -1,6 +1,7 @@
 """Imports over HTTP: what is accepted, what each row becomes, and how far an import is."""
 
 import asyncio
+import base64
 import csv
 import io
 import json
@@ -379,6 +380,10 @@ async def test_imports_are_listed_the_newest_first(project: Project) -> None:
     second = (await project.http.get(f"/v1/imports?limit=2&cursor={first['next_cursor']}")).json()
     assert first["items"] + second["items"] == made[::-1]
     assert second["next_cursor"] is None
+    far = base64.urlsafe_b64encode(b"i9999999999").decode().rstrip("=")
+    assert len((await project.http.get(f"/v1/imports?cursor={far}")).json()["items"]) == 3
+    far = base64.urlsafe_b64encode(b"r9999999999").decode().rstrip("=")
+    assert await rows(project, made[0], f"?cursor={far}") == []
 
 
 async def test_imports_are_forgotten_after_a_while(harness: GatewayHarness, project: Project) -> None:
@@ -397,6 +402,9 @@ async def test_imports_are_forgotten_after_a_while(harness: GatewayHarness, proj
         ({"accounts": ["a@acme.test"], "mode": "some"}, "mode"),
         ({"accounts": ["a@acme.test"] * 10_001}, "accounts"),
         ({"accounts": ["a@acme.test"], "on_failure": "hide"}, "on_failure"),
+        ({"accounts": ["a@acme.test", 7]}, "accounts.1"),
+        ({"accounts": ["a@acme.test", {"email": 7}]}, "accounts.1.email"),
+        ({"accounts": ["a\0@acme.test"]}, "accounts.0.email"),
     ],
 )
 async def test_a_request_that_makes_no_sense_is_refused(project: Project, body: dict[str, Any], field: str) -> None:
@@ -486,6 +494,7 @@ async def test_mailboxes_with_passwords_become_accounts(harness: GatewayHarness,
             {"email": "eve@acme.test", "password": "s3cret three", "imap": {"host": "imap.acme.com", "port": 25}},
             {"email": "fay@acme.test", "pasword": "s3cret four"},
             {"email": "gus@acme.test", "provider": "gmail"},
+            {"email": "h\0@acme.test", "imap": {"\0" * 9999: 1}, "smtp": {"host": "\0", "port": 2**70}},
         ]
     }
     answer = await project.http.post("/v1/imports", json=body)
@@ -493,7 +502,7 @@ async def test_mailboxes_with_passwords_become_accounts(harness: GatewayHarness,
     made = answer.json()
     assert made["workspace_id"] is None
     found = await rows(project, made)
-    assert [row["state"] for row in found] == ["pending", "pending", "rejected", "rejected", "rejected"]
+    assert [row["state"] for row in found] == ["pending", "pending", *["rejected"] * 4]
     assert "imap.port" in found[2]["detail"]
     assert "password" in found[4]["detail"]
     ada, bob = await requests(harness)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 from berth_gateway.accounts.addresses import MailAddress
@@ -12,6 +12,10 @@ from berth_gateway.errors import FieldFault
 __all__ = ["Candidate", "Plan", "Rejection", "RejectionCode", "Row", "decide", "rejected"]
 
 M = TypeVar("M")
+
+#: How much is told of a row that is wrong in many ways.
+_FAULTS: Final = 10
+_FIELD: Final = 100
 
 RejectionCode = Literal[
     "invalid_fields", "duplicate_address", "already_connected", "address_taken", "seat_limit_reached"
@@ -98,9 +102,14 @@ def rejected(faults: Sequence[FieldFault]) -> Rejection:
     """What is wrong with a row by itself."""
     return Rejection(
         code="invalid_fields",
-        detail=" ".join(f"{fault.field}: {fault.detail}" for fault in faults),
-        remedy=" ".join(dict.fromkeys(fault.remedy for fault in faults)),
+        detail=" ".join(f"{_plain(fault.field)}: {fault.detail}" for fault in faults[:_FAULTS]),
+        remedy=" ".join(dict.fromkeys(fault.remedy for fault in faults[:_FAULTS])),
     )
+
+
+def _plain(field: str) -> str:
+    """The name of a field, which may be the caller's."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in field[:_FIELD])
 
 
 _NO_SEAT = Rejection(

@@ -77,7 +77,7 @@ class ImportRepository:
     ) -> list[ImportView]:
         """The next imports, the newest first, from below the number `before` on; `limit` at most."""
         rows = await connection.fetch(
-            """SELECT import_id FROM import WHERE project_id = $1 AND ($2::int IS NULL OR number < $2)
+            """SELECT import_id FROM import WHERE project_id = $1 AND ($2::bigint IS NULL OR number < $2)
                 ORDER BY number DESC LIMIT $3""",
             project_id,
             before,
@@ -109,7 +109,7 @@ class ImportRepository:
             """SELECT r.row, r.email, r.state, r.account_id, r.existing_account_id, r.code, r.detail, r.remedy, r.diagnosis,
                       r.settled_at
                  FROM import i JOIN import_row r ON r.import_id = i.import_id
-                WHERE i.project_id = $1 AND i.import_id = $2 AND r.row > $3 AND ($5::text[] IS NULL OR r.state = ANY($5))
+                WHERE i.project_id = $1 AND i.import_id = $2 AND r.row > $3::bigint AND ($5::text[] IS NULL OR r.state = ANY($5))
                 ORDER BY r.row LIMIT $4""",
             project_id,
             import_id,

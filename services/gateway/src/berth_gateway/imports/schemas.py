@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from berth_events.contracts import Diagnosis, OnFailure, SeatKind
 from berth_gateway.accounts.schemas import Input, Instant, Text
@@ -49,6 +49,21 @@ class Options(Input):
     )
 
 
+_MAILBOX = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "maxLength": 1000},
+            {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("email", "first_name", "last_name")},
+                "required": ["email"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+)
+
+
 class WorkspaceMailboxInput(Input):
     """A mailbox of the workspace."""
 
@@ -57,10 +72,14 @@ class WorkspaceMailboxInput(Input):
     last_name: Text = ""
 
 
+def _as_mailbox(value: Any) -> Any:
+    return {"email": value} if isinstance(value, str) else value
+
+
 class WorkspaceImportInput(Options):
     """Mailboxes to be connected through a workspace."""
 
-    accounts: list[Text | WorkspaceMailboxInput] = Field(
+    accounts: list[Annotated[WorkspaceMailboxInput, BeforeValidator(_as_mailbox), _MAILBOX]] = Field(
         min_length=1, max_length=MAX_ROWS, description="addresses, or objects with names"
     )
 

@@ -53,7 +53,7 @@ class WorkspaceRepository:
         """The next workspaces behind the number `after`, by number; `limit` at most."""
         rows = await connection.fetch(
             """SELECT workspace_id FROM workspace
-                WHERE project_id = $1 AND number > $2 AND removed_at IS NULL ORDER BY number LIMIT $3""",
+                WHERE project_id = $1 AND number > $2::bigint AND removed_at IS NULL ORDER BY number LIMIT $3""",
             project_id,
             after,
             limit,

@@ -65,6 +65,10 @@ bulk-dns: develop ## Audit 20,000 domains, some of which have no answer; takes m
 fuzz-dns: develop ## Try the auditor's parser of DNS messages against dnspython for MINUTES (10)
 	PYTHONPATH=tests $(VENV)/python -m benchmarks.fuzzing $(MINUTES)
 
+.PHONY: fuzz-api
+fuzz-api: develop ## Send the gateway what schemathesis makes of its OpenAPI document, for SECONDS (600)
+	PYTHONPATH=tests $(VENV)/python -m fuzz.api --seconds $(or $(SECONDS),600)
+
 .PHONY: help
 help: ## Explain the targets
 	@awk 'BEGIN { FS = ":.*## " } \

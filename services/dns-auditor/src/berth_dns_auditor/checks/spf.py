@@ -6,11 +6,11 @@ from typing import Final
 
 from berth_dns_auditor.checks.outcome import Outcome, ask
 from berth_dns_auditor.checks.providers import spf_of
-from berth_dns_auditor.checks.spf_flatten import flatten
+from berth_dns_auditor.checks.spf_flatten import flatten, spelled_out
 from berth_dns_auditor.checks.spf_grammar import is_spf, parse_spf
 from berth_dns_auditor.checks.spf_mend import mended, merged, rewrite, split_up
 from berth_dns_auditor.checks.spf_style import ending, passes_all, style
-from berth_dns_auditor.checks.spf_tree import Lookup, Node, SpfTree, Tally, fetch_tree, lookups_of, tally
+from berth_dns_auditor.checks.spf_tree import MX_HOSTS_MAX, Lookup, Node, SpfTree, Tally, fetch_tree, lookups_of, tally
 from berth_dns_auditor.findings import change, finding, tempfail
 from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, exchanges, printable
 from berth_events.contracts import Finding, RecordChange, SpfCheck, SpfTerm
@@ -41,7 +41,6 @@ INVALIDATING: Final = frozenset(
 LOOKUPS_MAX: Final = 10
 LOOKUPS_NEAR: Final = 8
 VOIDS_MAX: Final = 2
-MX_HOSTS_MAX: Final = 10
 RECORD_BYTES: Final = 450
 ANSWER_BYTES: Final = 512
 TERM_WIDTH: Final = 255
@@ -186,9 +185,9 @@ def _targets(tree: SpfTree) -> Iterator[Finding]:
                 continue
             seen.add((node.domain, lookup.text))
             if lookup.kind == "mx" and (hosts := tree.mx_hosts(lookup.name)) > MX_HOSTS_MAX:
-                yield finding(
-                    "SPF_MX_TOO_MANY", f"{node.domain} {lookup.text}", f"{lookup.name} has {hosts} mail exchanges"
-                )
+                shown = f"{lookup.name} has {hosts} mail exchanges"
+                mend = spelled_out(tree, node.domain, lookup.text)
+                yield finding("SPF_MX_TOO_MANY", f"{node.domain} {lookup.text}", shown, publish=mend)
             if lookup.kind in {"include", "redirect"} and lookup.name in tree.nodes:
                 yield from _target(tree, node.domain, lookup, tree.nodes[lookup.name])
 

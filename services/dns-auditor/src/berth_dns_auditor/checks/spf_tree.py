@@ -4,7 +4,7 @@ The count is that of the worst case, in which no mechanism matches before `all`:
 costs at most, whoever the client is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -17,15 +17,17 @@ from berth_dns_auditor.checks.spf_grammar import (
     parse_spf,
 )
 from berth_dns_auditor.checks.spf_macros import expand_name
-from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError
+from berth_dns_auditor.resolver import Answer, Rdtype, Resolver, TemporaryDnsError, exchanges
 
-__all__ = ["Lookup", "Node", "SpfTree", "Tally", "fetch_tree", "lookups_of", "tally"]
+__all__ = ["MX_HOSTS_MAX", "Lookup", "Node", "SpfTree", "Tally", "fetch_tree", "lookups_of", "tally"]
 
 LookupKind = Literal["include", "redirect", "a", "mx", "ptr", "exists"]
 
 #: Enough to see that a tree exceeds the limit of ten, and a bound on what a hostile tree can make us ask.
 NODES_MAX: Final = 20
 TERMS_MAX: Final = 11
+MX_HOSTS_MAX: Final = 10
+MX_HOSTS_ASKED: Final = 16
 #: The count of lookups stops here, whatever the tree.
 COUNTED_MAX: Final = 100
 #: Terms that are listed one by one.
@@ -134,8 +136,20 @@ async def fetch_tree(resolver: Resolver, domain: str) -> SpfTree:
             for rdtype in _QUESTIONS.get(lookup.kind, ())
         )
     )
-    answers = await ask_all(resolver, questions)
-    return SpfTree(domain, nodes, dict(zip(questions, answers, strict=True)))
+    answers = dict(zip(questions, await ask_all(resolver, questions), strict=True))
+    crowd = _crowd(answers)
+    return SpfTree(domain, nodes, answers | dict(zip(crowd, await ask_all(resolver, crowd), strict=True)))
+
+
+def _crowd(replies: Mapping[tuple[str, Rdtype], Reply]) -> tuple[tuple[str, Rdtype], ...]:
+    """What to ask of mail exchanges that are too many for an mx term, so that their addresses can stand in its place."""
+    hosts = (
+        host
+        for (_, rdtype), reply in replies.items()
+        if rdtype == "MX" and isinstance(reply, Answer) and MX_HOSTS_MAX < len(reply.records) <= MX_HOSTS_ASKED
+        for _, host in exchanges(reply)
+    )
+    return tuple(dict.fromkeys((host, rdtype) for host in hosts for rdtype in _QUESTIONS["a"]))
 
 
 def lookups_of(node: Node, sender_domain: str) -> list[Lookup]:

@@ -251,7 +251,7 @@ def _job(row: "asyncpg.Record", token: UUID) -> Job:
         "delivery_id", "webhook_id", "url", "position", "event_id", "type", "subject", "tries", "attempts", "created_at",
     )  # fmt: skip
     event = None
-    if row["source"] is not None:
+    if row["position"] > 0:
         event = SentEvent(source=row["source"], sequence=row["sequence"], time=row["time"], data=row["data"])
     return Job(
         **{name: row[name] for name in taken},
@@ -294,7 +294,8 @@ _DETAILS: Final = """
       JOIN webhook w USING (webhook_id)
       LEFT JOIN feed f ON f.position = d.position
       CROSS JOIN LATERAL (
-          SELECT array_agg(secret_id ORDER BY created_at DESC) AS ids, array_agg(sealed ORDER BY created_at DESC) AS sealed
+          SELECT coalesce(array_agg(secret_id ORDER BY created_at DESC), '{}') AS ids,
+                 coalesce(array_agg(sealed ORDER BY created_at DESC), '{}') AS sealed
             FROM (SELECT secret_id, sealed, created_at FROM webhook_secret
                    WHERE webhook_id = d.webhook_id AND (expires_at IS NULL OR expires_at > $2)
                    ORDER BY created_at DESC LIMIT 5) AS valid) AS s

@@ -139,6 +139,18 @@ async def test_cram_md5_is_used_where_there_is_nothing_else(probe: Any, certific
     assert (found.imap, found.smtp) == (True, True), found.diagnosis
 
 
+@pytest.mark.parametrize(
+    ("username", "token"), [("me\1auth=Bearer x@test.example", SHORT), ("me@test.example", "a\1b")]
+)
+async def test_what_would_forge_a_response_is_not_sent(
+    username: str, token: str, probe: Any, certificates: Any
+) -> None:
+    async with Peer.run(smtp("XOAUTH2"), implicit=certificates.server()) as peer:
+        found = await probe(smtp=peer.port, mechanism="xoauth2", username=username, password=token)
+    assert diagnosed(found) == ("AUTH_BAD_CREDENTIALS", "never")
+    assert not any("AUTH" in line for line in peer.received)
+
+
 async def test_a_challenge_that_is_none(probe: Any, certificates: Any) -> None:
     script = smtp("CRAM-MD5").but((r"^AUTH CRAM-MD5$", b"334 no base64!\r\n"))
     async with Peer.run(script, implicit=certificates.server()) as peer:

@@ -14,7 +14,8 @@ import pytest
 from berth_connector.bootstrap import SERVICE
 from berth_connector.breaker import Breaker
 from berth_connector.intake import Intake
-from berth_connector.probe import Login, ProbeResult
+from berth_connector.probe import Login, ProbeResult, TokenGrant
+from berth_connector.sign_in import SignIn
 from berth_connector.worker import VerifyHandler
 from berth_events.contracts import (
     AccountConnected,
@@ -70,7 +71,10 @@ class Servers:
         self.wait: timedelta | None = None
         self.tried: list[tuple[Login | None, Login | None]] = []
 
-    async def verify(self, verification_id: UUID, imap: Login | None, smtp: Login | None) -> ProbeResult:
+    async def verify(
+        self, verification_id: UUID, imap: Login | None, smtp: Login | None, grant: TokenGrant | None
+    ) -> ProbeResult:
+        assert grant is None
         self.tried.append((imap, smtp))
         refused = any(login.password != self.password for login in (imap, smtp) if login)
         policy = "never" if refused else self.failing
@@ -114,12 +118,11 @@ class Connector:
         self.intake = Intake(self.queue, self.clock)
         self.handler = VerifyHandler(
             pool=pool,
-            vault_pool=vault_pool,
-            vault=VaultReader(Opener.from_text(KEYS.private_text)),
+            # nobody here signs in through a workspace, so there are no tokens
+            sign_in=SignIn(pool, vault_pool, VaultReader(Opener.from_text(KEYS.private_text)), None),
             mailboxes=self.servers,
             store=self.store,
             queue=self.queue,
-            tokens=None,  # nobody here signs in through a workspace
             breaker=Breaker(self.clock),
             clock=self.clock,
             rng=random.Random(7),

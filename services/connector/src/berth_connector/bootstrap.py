@@ -16,6 +16,7 @@ from berth_connector.oauth import GoogleGrants, MicrosoftGrants, Sessions, Token
 from berth_connector.probe import Prober, client_context
 from berth_connector.requests import RECHECK, VERIFY
 from berth_connector.settings import ConnectorSettings
+from berth_connector.sign_in import SignIn
 from berth_connector.worker import VerifyHandler
 from berth_connector.workspaces import ExpiryHandler, WorkspaceHandler
 from berth_connector.workspaces.requests import EXPIRY as EXPIRY_WARNING
@@ -93,12 +94,10 @@ def make_handlers(
     """The handlers of every kind of work."""
     verify = VerifyHandler(
         pool=pool,
-        vault_pool=vault_pool,
-        vault=vault,
+        sign_in=SignIn(pool, vault_pool, vault, tokens),
         mailboxes=prober,
         store=store,
         queue=queue,
-        tokens=tokens,
         breaker=Breaker(clock),
         clock=clock,
         rng=rng,

@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID, uuid4
 
@@ -13,22 +12,19 @@ from berth_connector import repository
 from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.lifecycle import decide
 from berth_connector.oauth import (
-    IMAP_ROLE,
-    SMTP_ROLE,
-    TokenSource,
-    WorkspaceKey,
     concerns_domain,
     concerns_workspace,
 )
-from berth_connector.probe import Fault, Login, ProbeResult, TokenGrant
+from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.requests import VerificationRequest, recheck_of
+from berth_connector.sign_in import Erased, NotYet, Ready, SignIn, Via
 from berth_connector.workspaces import repository as workspaces
 from berth_connector.workspaces.requests import verification_of
-from berth_connector.workspaces.worker import open_credential, reject
-from berth_events.contracts import AccountChecked, Diagnosis, Envelope, MailServer, VerificationEvent
+from berth_connector.workspaces.worker import reject
+from berth_events.contracts import AccountChecked, Envelope, VerificationEvent
 from berth_events.runtime.store import Context
 from berth_events.runtime.work import WorkItem
-from berth_vault import Binding, Credential, CredentialErased
+from berth_vault import CredentialErased
 
 if TYPE_CHECKING:
     from berth_connector.repository import Account
@@ -36,9 +32,8 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Connection, Pool
     from berth_events.runtime.store import EventStore
     from berth_events.runtime.work import Job, WorkQueue
-    from berth_vault import VaultReader
 
-__all__ = ["Erased", "Mailboxes", "NotYet", "Verified", "VerifyHandler"]
+__all__ = ["Mailboxes", "Verified", "VerifyHandler"]
 
 #: How long an account waits for the event about its workspace.
 _WORKSPACE_PAUSE: Final = timedelta(seconds=2)
@@ -59,15 +54,6 @@ class Mailboxes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Via:
-    """The email workspace that an account signed in through, with which credential, and whether it was paused."""
-
-    workspace_id: UUID
-    key: WorkspaceKey
-    paused: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Verified:
     """What was verified, what came out, whether its mail service is to be left alone for a while, and through which workspace."""
 
@@ -77,29 +63,15 @@ class Verified:
     via: Via | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """The older version of the workspace's credential, with which accounts went on, is gone."""
-
-    via: Via
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """The account's workspace has not arrived: topics have no common order."""
-
-
 class VerifyHandler:
     """Performs verifications and records them.
 
     Args:
         pool: the connector's database.
-        vault_pool: the database with the vault, as berth_connector.
-        vault: opens credentials.
+        sign_in: opens credentials, and gets access tokens.
         mailboxes: does the verifying.
         store: where the events go.
         queue: where the next look waits.
-        tokens: gets access tokens for the accounts of workspaces.
         breaker: sees every result.
         clock: time.
         rng: spreads the next looks, so that a bulk import does not come back in one heap.
@@ -110,19 +82,17 @@ class VerifyHandler:
         self,
         *,
         pool: "Pool",
-        vault_pool: "Pool",
-        vault: "VaultReader",
+        sign_in: SignIn,
         mailboxes: Mailboxes,
         store: "EventStore",
         queue: "WorkQueue",
-        tokens: TokenSource,
         breaker: Breaker,
         clock: "Clock",
         rng: random.Random,
         recheck: timedelta,
     ) -> None:
-        self._pool, self._vault_pool, self._vault, self._mailboxes = pool, vault_pool, vault, mailboxes
-        self._store, self._queue, self._tokens, self._breaker = store, queue, tokens, breaker
+        self._pool, self._sign_in, self._mailboxes = pool, sign_in, mailboxes
+        self._store, self._queue, self._breaker = store, queue, breaker
         self._clock, self._rng, self._recheck = clock, rng, recheck
 
     async def perform(self, job: "Job") -> Verified | Erased | NotYet | None:
@@ -141,17 +111,19 @@ class VerifyHandler:
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
-            if (workspace_id := request.workspace_id) is not None:
-                return await self._through_workspace(job, request, workspace_id, imap_too=imap_too, fresh=fresh)
-            credential = await self._open(request)
+            ready = await self._sign_in.prepare(request, imap_too=imap_too, fresh=fresh)
         except CredentialErased:
             # the account was removed, or has another credential: the event that says so is on its way
             _log.info("verification.obsolete", account_id=str(request.account_id), because="credential erased")
             return None
-        imap = Login(request.imap, credential.reveal("imap_password")) if request.imap and imap_too else None
-        smtp = Login(request.smtp, credential.reveal("smtp_password")) if request.smtp else None
-        result = await self._mailboxes.verify(uuid4(), imap, smtp)
-        return Verified(request, result, self._turned_away(job, request, result))
+        if not isinstance(ready, Ready):
+            return ready
+        result = await self._mailboxes.verify(uuid4(), ready.imap, ready.smtp, ready.grant)
+        failure = result.verification.diagnosis
+        turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
+            job.destination, request.account_id, failure.code if failure else None
+        )
+        return Verified(ready.request, result, turned_away, ready.via)
 
     async def record(self, connection: "Connection", job: "Job", result: Verified | Erased | NotYet | None) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
@@ -193,37 +165,6 @@ class VerifyHandler:
             run_at = self._clock.now() + decision.next_look
             await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, run_at)])
 
-    async def _through_workspace(
-        self, job: "Job", request: VerificationRequest, workspace_id: UUID, *, imap_too: bool, fresh: bool
-    ) -> Verified | Erased | NotYet:
-        """Verify with an access token. While the workspace is paused nobody is asked: why it is stands for its accounts too."""
-        async with self._pool.acquire() as connection:
-            workspace = await workspaces.find(connection, workspace_id)
-        if workspace is None:  # its event is on its way, unless it was removed
-            await self._open(request)
-            return NotYet()
-        key = workspace.usable
-        imap = Login(_by_token(request.imap), "") if request.imap and imap_too else None
-        smtp = Login(_by_token(request.smtp), "") if request.smtp else None
-        subject = next(login.server.username for login in (imap, smtp) if login) if imap or smtp else request.address
-        roles = {role for role, login in ((IMAP_ROLE, imap), (SMTP_ROLE, smtp)) if login}
-        via = Via(workspace_id, key, paused=workspace.paused is not None)
-        if workspace.paused is not None:
-            fetch = partial(_refuse, workspace.paused)
-        else:
-            try:
-                credential = await open_credential(self._vault_pool, self._vault, workspace, key)
-            except CredentialErased:
-                if key == workspace.newest:
-                    raise
-                return Erased(via)
-            fetch = partial(self._tokens.token, key, subject, credential, roles=roles, fresh=fresh)
-        grant = TokenGrant(service=key.provider, fetch=fetch)
-        result = await self._mailboxes.verify(uuid4(), imap, smtp, grant)
-        used = request.model_copy(update={"credential_ref": key.credential_ref})
-        turned_away = not via.paused and self._turned_away(job, request, result)
-        return Verified(used, result, turned_away, via)
-
     async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: Via) -> bool:
         """What the result means for the workspace; whether it still holds for the account.
 
@@ -262,25 +203,11 @@ class VerifyHandler:
             traceparent=job.traceparent,
         )
 
-    def _turned_away(self, job: "Job", request: VerificationRequest, result: ProbeResult) -> bool:
-        failure = result.verification.diagnosis
-        return self._breaker.trips(job.destination, request.account_id, failure.code if failure else None)
-
     async def _due(self, account_id: UUID) -> "Account | None":
         """The account that is to be looked at, unless it is gone or left alone."""
         async with self._pool.acquire() as connection:
             account = await repository.find(connection, account_id)
         return account if account and not account.suspended else None
-
-    async def _open(self, request: VerificationRequest) -> Credential:
-        binding = Binding(
-            organization_id=request.organization_id,
-            owner_id=request.workspace_id or request.account_id,
-            credential_id=request.credential_ref.credential_id,
-            version=request.credential_ref.version,
-        )
-        async with self._vault_pool.acquire() as connection:
-            return await self._vault.read(connection, binding)
 
     async def _say(
         self, connection: "Connection", job: "Job", verified: Verified, kind: type[VerificationEvent]
@@ -300,16 +227,6 @@ class VerifyHandler:
         )
         [envelope] = await self._store.append(connection, request.account_id, version, [event], context)
         return envelope
-
-
-async def _refuse(diagnosis: Diagnosis) -> str:
-    """What an account of a paused workspace is told instead of asking."""
-    raise Fault.known(diagnosis, "The email workspace is paused: its credential was refused.")
-
-
-def _by_token(server: MailServer) -> MailServer:
-    """The server, with a mechanism for tokens; both providers know XOAUTH2."""
-    return server.model_copy(update={"mechanism": "xoauth2"}) if server.mechanism == "auto" else server
 
 
 def _again(job: "Job", run_at: datetime) -> WorkItem:

@@ -26,6 +26,7 @@ class Login:
         return "auth_oauth" if self.bearer else "auth_password"
 
     def check(self) -> None:
-        """Raises Fault when user name or password cannot be sent at all."""
-        if "\0" in self.server.username + self.password:
-            raise Fault.found("UNSENDABLE", "User name or password contains a NUL character.")
+        """Raises Fault when user name or password cannot be sent: what separates the parts of a SASL response is in them."""
+        separator = "\1" if self.bearer else "\0"
+        if separator in self.server.username + self.password:
+            raise Fault.found("UNSENDABLE", "User name or password contains a control character.")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 import trustme
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -334,10 +335,33 @@ async def test_the_log_is_forgotten_in_time(bed: WebhookBed) -> None:
     assert await bed.states() == {"delivered": 1, "failed": 1}
 
 
-async def test_a_receiver_that_fails_makes_nothing_unready(bed: WebhookBed) -> None:
+async def test_a_receiver_that_fails_shows_in_the_metrics_and_makes_nothing_unready(bed: WebhookBed) -> None:
+    def attempts() -> float:
+        return REGISTRY.get_sample_value("berth_webhook_attempts_total", {"outcome": "status"}) or 0
+
     await bed.create()
     bed.receiver.says(500)
+    await bed.publish(ACCOUNT, ACCOUNT)
+    before = attempts()
+    bed.harness.clock.shift = timedelta(minutes=1)
     async with bed.delivering():
-        await bed.publish(ACCOUNT)
         await bed.attempted(1)
+        await until(lambda: attempts() == before + 1)
         assert bed.gateway.deliveries.problem is None
+    assert REGISTRY.get_sample_value("berth_webhook_pending_rows") == 2
+    assert 55 < (REGISTRY.get_sample_value("berth_webhook_oldest_seconds") or 0) < 90
+
+
+async def test_a_webhook_that_goes_while_an_event_is_published_fails_nobody(bed: WebhookBed) -> None:
+    going, staying = await bed.create(), await bed.create()
+    async with bed.harness.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await bed.gateway.services.webhooks.remove(connection, bed.project.project_id, UUID(going["id"]))
+        publishing = asyncio.create_task(bed.publish(ACCOUNT))
+        await asyncio.sleep(0.1)
+        assert not publishing.done()
+        await transaction.commit()
+    await publishing
+    assert await bed.states() == {"pending": 1}
+    assert len(await bed.deliveries(staying)) == 1

@@ -12,7 +12,7 @@ PAGES = sorted((ROOT / "docs/dialects").glob("*.md"))
 FOLDERS = [ROOT / "services/gateway/tests", ROOT / "services/connector/tests", ROOT / "tests/e2e"]
 
 
-def tests_of(name: str) -> set[str]:
+def functions_of(name: str) -> set[str]:
     """The functions of a test file."""
     found = [folder / name for folder in FOLDERS if (folder / name).exists()]
     assert found, f"there is no {name}"
@@ -45,4 +45,4 @@ def test_no_row_is_open(page: Path) -> None:
     for line, tests in rows:
         assert tests, f"no test proves {line}"
         for file, function in tests:
-            assert function in tests_of(file), f"there is no {file}::{function}"
+            assert function in functions_of(file), f"there is no {file}::{function}"

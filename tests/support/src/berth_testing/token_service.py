@@ -19,10 +19,11 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from threading import Event, Thread
 
 import trustme
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from berth_local.sandbox.google import MAIL_SCOPE, Google, ServiceAccount
+from berth_local.sandbox.google import MAIL_SCOPE, Google, ServiceAccount, new_private_key
 from berth_local.sandbox.identity import IdentityService, serve_identity
 from berth_local.sandbox.microsoft import Application, Microsoft, Tenant
 
@@ -63,6 +64,7 @@ class TokenService:
         port: HTTPS.
         introspection_port: HTTP, for mail servers.
         clock: its time.
+        keys: what service accounts get in turn: making one for each would take a tenth of a second.
     """
 
     identity: IdentityService
@@ -70,6 +72,7 @@ class TokenService:
     port: int
     introspection_port: int
     clock: ServiceClock = field(default_factory=ServiceClock)
+    keys: tuple[RSAPrivateKey, ...] = field(default_factory=lambda: (new_private_key(), new_private_key()), repr=False)
 
     @property
     def google(self) -> Google:
@@ -102,7 +105,7 @@ class TokenService:
         for mailbox in mailboxes:
             self.google.users.add(mailbox)
             self.google.delegate(mailbox.rpartition("@")[2], account, *scopes)
-        return account, account.new_key()
+        return account, account.new_key(self.keys[len(self.google.accounts) % len(self.keys)])
 
     def microsoft_workspace(
         self, *mailboxes: str, secret: str = "s3cr~t.Value-of-the-App"

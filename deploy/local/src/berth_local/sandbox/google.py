@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from berth_local.sandbox.tokens import Refusal, TokenBook
 
-__all__ = ["GOOGLE_AUDIENCE", "MAIL_SCOPE", "Google", "ServiceAccount"]
+__all__ = ["GOOGLE_AUDIENCE", "MAIL_SCOPE", "Google", "ServiceAccount", "new_private_key"]
 
 #: What assertions are addressed to, wherever they are sent.
 GOOGLE_AUDIENCE: Final = "https://oauth2.googleapis.com/token"
@@ -48,9 +48,13 @@ class ServiceAccount:
     client_id: str
     keys: dict[str, RSAPublicKey] = field(default_factory=dict)
 
-    def new_key(self) -> str:
-        """A key file as Google gives it for download."""
-        private = generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    def new_key(self, private: RSAPrivateKey | None = None) -> str:
+        """A key file as Google gives it for download.
+
+        Args:
+            private: the key; default: a new one, which takes a while to make.
+        """
+        private = private or new_private_key()
         key_id = secrets.token_hex(20)
         self.keys[key_id] = private.public_key()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -76,6 +80,11 @@ class ServiceAccount:
         if not isinstance(private, RSAPrivateKey):
             raise TypeError("the keys of service accounts are RSA keys")
         self.keys[fields["private_key_id"]] = private.public_key()
+
+
+def new_private_key() -> RSAPrivateKey:
+    """Make a key."""
+    return generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
 
 
 class Google:

@@ -85,8 +85,14 @@ async def test_what_is_said_of_a_host_is_said_of_every_row_in_its_own_words() ->
     vetting = ImportVetting(HostGuard(HostsOfOneImport(asked)))
 
     def named(host: str, username: str, protocol: str, port: int = 993) -> NamedServer:
-        fields = {"host_field": f"{protocol}.host", "port_field": f"{protocol}.port"}
-        return NamedServer(host=host, port=port, security="tls", username=username, **fields)
+        return NamedServer(
+            host=host,
+            port=port,
+            security="tls",
+            username=username,
+            host_field=f"{protocol}.host",
+            port_field=f"{protocol}.port",
+        )
 
     for username in ("ada", "bob"):
         (server, _), (fault, port_fault) = await vetting.vet(

@@ -111,6 +111,26 @@ async def walk(project: Project, places: list[str], workspace: str) -> None:
         assert answer.status_code < 400, (method, path, answer.text)
 
 
+async def walk_smartlead(project: Project) -> None:
+    """What SmartLead's calls ask of the database besides; the accounts are those of the canonical API."""
+    some = {"email_account_ids": [4, 5]}
+    calls: list[tuple[str, str, Any]] = [
+        ("POST", "/tags", {"name": "of SmartLead"}),
+        ("POST", "/email-accounts/tag-mapping", {**some, "tag_ids": [2]}),
+        ("POST", "/email-accounts/tag-list", {"email_ids": ["user4@d4.test"]}),
+        ("DELETE", "/email-accounts/tag-mapping", {**some, "tag_ids": [2]}),
+        ("POST", "/campaigns/7/email-accounts", some),
+        ("GET", "/campaigns/7/email-accounts", None),
+        ("GET", "/email-accounts?isInUse=true&fetch_campaigns=true", None),
+        ("GET", "/email-accounts/4", None),
+        ("DELETE", "/campaigns/7/email-accounts", some),
+        ("POST", "/email-accounts/reconnect-failed-email-accounts", {}),
+    ]
+    for method, path, body in calls:
+        answer = await project.http.request(method, f"/api/v1{path}", json=body)
+        assert answer.status_code < 400, (method, path, answer.text)
+
+
 async def follow_imports(harness: GatewayHarness, project: Project, workspace: str) -> None:
     """What happens to imports, and to the workspace they came through, from the first look to the end."""
     [newest, _] = (await project.http.get("/v1/imports")).json()["items"]
@@ -177,6 +197,7 @@ async def test_every_query_has_an_index(harness: GatewayHarness, project: Projec
     places = await fill(harness, project)
     workspace = (await project.http.post("/v1/email-workspaces", json=microsoft_body())).headers["location"]
     await walk(project, places, workspace)
+    await walk_smartlead(project)
     await follow_imports(harness, project, workspace)
     await manage(harness, project)
     await speak_sendkit(harness, project)

@@ -84,6 +84,17 @@ async def test_a_key_that_may_only_read(harness: GatewayHarness, project: Projec
         assert other.status_code == 404
 
 
+async def test_a_platform_key_names_the_project(harness: GatewayHarness, project: Project, account: int) -> None:
+    terms = {"name": "platform", "scopes": ["accounts:read"]}
+    key = (await harness.platform(f"/v1/organizations/{project.organization_id}/keys", terms))["key"]
+    path, query = f"/api/v1/email-accounts/{account}", {"api_key": key}
+    answer = await harness.http.get(path, params=query)
+    assert (answer.status_code, answer.json()["ok"]) == (400, False)
+    assert "X-Project-Id" in answer.json()["error"]
+    answer = await harness.http.get(path, params=query, headers={"X-Project-Id": str(project.project_id)})
+    assert (answer.status_code, answer.json()["id"]) == (200, account)
+
+
 async def test_too_many_requests(harness: GatewayHarness, project: Project) -> None:
     key = await harness.platform(
         f"/v1/projects/{project.project_id}/keys",

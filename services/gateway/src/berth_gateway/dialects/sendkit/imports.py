@@ -1,14 +1,17 @@
 """`/v1/mailboxes/import`: many mailboxes from a CSV file."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from berth_gateway.accounts.mailboxes import Tenant
+from berth_gateway.accounts.servers import ServerVetting
 from berth_gateway.api.services import Provided, Services, context_of
 from berth_gateway.dialects.sendkit.authentication import Writes
 from berth_gateway.dialects.sendkit.importing import Importer, Row
@@ -18,12 +21,16 @@ from berth_gateway.dialects.sendkit.schemas import ImportReport, Success
 from berth_gateway.dialects.sendkit.translation import connect_of
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.imports.csv_reader import CsvRow, read_csv
+from berth_gateway.tenants.keyring import Caller
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/mailboxes/import", tags=["SendKit dialect"])
 
 _MAX_ROWS: Final = 500
+#: Makes the fields of a new mailbox of a row's.
+_Mailbox: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+
 _OUTLOOK: Final = {"host": "smtp.office365.com", "port": 587}
 
 
@@ -35,10 +42,8 @@ async def _smtp(request: Request, services: Provided, caller: Writes) -> Respons
     are skipped.
     """
     form = await _form(request)
-    skip = str(form.get("skipConnectionTest") or "").strip().lower() in {"true", "1", "yes"}
-    tags = [tag] if (tag := str(form.get("tag") or "").strip()) else []
-    rows = [await _row(row, services, lambda given: _smtp_mailbox(given, tags), keep=skip) for row in await _rows(form)]
-    return await _import(request, services, caller.tenant, rows, wait=not skip)
+    tags = [form.tag] if form.tag else []
+    return await _import(form, request, services, caller, lambda given: _smtp_mailbox(given, tags), keep=form.skip)
 
 
 async def _outlook(request: Request, services: Provided, caller: Writes) -> Response:
@@ -47,39 +52,48 @@ async def _outlook(request: Request, services: Provided, caller: Writes) -> Resp
     They send through smtp.office365.com:587 with STARTTLS; Microsoft takes no passwords for IMAP. They are `pending` at once,
     and kept whatever their test says. A `totpsecret` is not used, and not stored.
     """
-    form = await _form(request)
-    rows = [await _row(row, services, _outlook_mailbox, keep=True) for row in await _rows(form)]
-    return await _import(request, services, caller.tenant, rows, wait=False)
+    return await _import(await _form(request), request, services, caller, _outlook_mailbox, keep=True)
 
 
-async def _import(request: Request, services: Services, tenant: Tenant, rows: list[Row], *, wait: bool) -> Response:
-    return answer(await Importer(services, tenant, context_of(request), wait=wait).run(rows))
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What was uploaded: the file, a tag for all, and whether tests are not waited for."""
+
+    content: bytes
+    tag: str
+    skip: bool
 
 
-async def _form(request: Request) -> FormData:
-    try:
-        return await request.form(max_files=1, max_fields=20)
-    except HTTPException:  # it is no form
-        return FormData()
-
-
-async def _rows(form: FormData) -> list[CsvRow]:
-    """The rows of the file.
+async def _form(request: Request) -> _Form:
+    """The form.
 
     Raises:
-        InvalidFields: there is no file, or it cannot be read.
+        InvalidFields: it has no file.
     """
-    file = form.get("file")
-    content = await file.read() if isinstance(file, UploadFile) else (file or "").encode("utf-8", "replace")
+    content, texts = b"", dict[str, str]()
+    with contextlib.suppress(HTTPException):  # it is no form
+        async with request.form(max_files=1, max_fields=20) as form:
+            texts = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+            file = form.get("file")
+            content = await file.read() if isinstance(file, UploadFile) else (file or "").encode("utf-8", "replace")
     if not content:
         remedy = "Send multipart/form-data with a CSV file as `file`."
         raise InvalidFields([FieldFault("file", "There is no file.", remedy)])
-    return read_csv(content, max_rows=_MAX_ROWS, unknown_columns=True)
+    skip = texts.get("skipConnectionTest", "").lower() in {"true", "1", "yes"}
+    return _Form(content, texts.get("tag", ""), skip)
 
 
-async def _row(
-    row: CsvRow, services: Services, mailbox: Callable[[Mapping[str, Any]], dict[str, Any]], *, keep: bool
-) -> Row:
+async def _import(
+    form: _Form, request: Request, services: Services, caller: Caller, mailbox: _Mailbox, *, keep: bool
+) -> Response:
+    found = read_csv(form.content, max_rows=_MAX_ROWS, unknown_columns=True)
+    vetting = services.import_vetting()
+    rows = await asyncio.gather(*(_row(row, vetting, mailbox, keep=keep) for row in found))
+    importer = Importer(services, caller.tenant, context_of(request), wait=not keep)
+    return answer(await importer.run(rows))
+
+
+async def _row(row: CsvRow, vetting: ServerVetting, mailbox: _Mailbox, *, keep: bool) -> Row:
     """A row as a mailbox, or why it is none."""
     email = str(row.account.get("email", "")).lower()
     if row.fault is not None:
@@ -87,7 +101,7 @@ async def _row(
     try:
         body = checked(CreateMailbox, mailbox(row.account))
         kept: Literal["keep", "remove"] = "keep" if keep else "remove"
-        command = await connect_of(body, services.vetting, on_failure=kept, only_sends=True)
+        command = await connect_of(body, vetting, on_failure=kept, only_sends=True)
     except InvalidFields as error:
         return Row(email=email, fault="; ".join(f"{fault.field}: {fault.detail}" for fault in error.faults))
     except _Missing as error:

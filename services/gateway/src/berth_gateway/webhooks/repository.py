@@ -62,7 +62,7 @@ class WebhookRepository:
     async def locked(self, connection: "Connection", project_id: UUID, webhook_id: UUID) -> WebhookView | None:
         """One webhook, which nobody else changes until the transaction ends, or None."""
         await connection.execute(
-            "SELECT FROM webhook WHERE project_id = $1 AND webhook_id = $2 FOR UPDATE", project_id, webhook_id
+            "SELECT FROM webhook WHERE project_id = $1 AND webhook_id = $2 FOR NO KEY UPDATE", project_id, webhook_id
         )
         return await self.find(connection, project_id, webhook_id)
 

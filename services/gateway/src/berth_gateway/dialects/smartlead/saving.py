@@ -11,7 +11,7 @@ from berth_gateway.dialects.smartlead.presentation import oauth_saved, reason, s
 from berth_gateway.dialects.smartlead.refusals import account_exists, account_not_found, invalid
 from berth_gateway.dialects.smartlead.requests import SaveOAuthRequest, SaveRequest
 from berth_gateway.dialects.smartlead.translation import mailbox_of, names_of, provider_of, saved_change_of
-from berth_gateway.errors import AddressTaken, InvalidFields, NotFound
+from berth_gateway.errors import AddressTaken, InvalidFields, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from berth_events.runtime.database import Pool
@@ -54,6 +54,7 @@ class Saving:
             InvalidFields: servers that are refused.
             SubscriptionRequired, SeatLimitReached: there is no seat for it.
             StillVerifying: no result within the deadline.
+            Unavailable: the account that had the address has gone meanwhile.
         """
         first_name, last_name = names_of(form.from_name)
         command = ConnectAccount(
@@ -88,7 +89,7 @@ class Saving:
         except AddressTaken as error:
             view = await self._view(tenant, UUID(error.members["account_id"]))
             if view is None:  # it has gone meanwhile
-                raise
+                raise Unavailable from None
             raise account_exists(view.number) from None
 
     async def _view(self, tenant: Tenant, account_id: UUID | None) -> "AccountView | None":

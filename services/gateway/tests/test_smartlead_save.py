@@ -12,6 +12,7 @@ from berth_events.contracts import (
     AccountSuspended,
     AccountUpdated,
 )
+from berth_events.runtime.store import ConcurrencyConflict
 from berth_testing.gateway_harness import GatewayHarness, Project
 from berth_testing.gateway_smartlead import SAVE, SmartLeadClient, found, mail_services
 from berth_testing.waiting import eventually
@@ -426,6 +427,21 @@ async def test_what_is_no_json_object(client: SmartLeadClient, content: bytes) -
     answer = await client.http.post(f"/api/v1{SAVED}", params={"api_key": client.key}, content=content)
     said = "body must be a JSON object"
     assert (answer.status_code, answer.json()) == (422, {"ok": False, "message": said, "error": said})
+
+
+async def test_a_body_that_is_too_large(client: SmartLeadClient) -> None:
+    answer = await client.call("POST", SAVED, {**SAVE, "signature": "x" * 1_000_000})
+    assert (answer.status_code, answer.json()["ok"]) == (413, False)
+    assert answer.json()["message"] == answer.json()["error"]
+
+
+async def test_busy(harness: GatewayHarness, client: SmartLeadClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(*_: Any) -> None:
+        raise ConcurrencyConflict
+
+    monkeypatch.setattr(harness.gateway.services.connecting, "begin", busy)
+    answer = await client.call("POST", SAVED, SAVE)
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["ok"]) == (503, "1", False)
 
 
 async def test_no_seat_and_no_subscription(harness: GatewayHarness, client: SmartLeadClient, project: Project) -> None:

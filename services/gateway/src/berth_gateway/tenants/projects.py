@@ -113,7 +113,7 @@ class Projects:
         return _project(row)
 
     async def remove(self, connection: "Connection", project: Project) -> None:
-        """Remove a locked project that has neither accounts nor email workspaces; its keys are revoked.
+        """Remove a locked project that has neither accounts nor email workspaces; its keys are revoked, its webhooks go.
 
         Raises:
             ProjectInUse: it has some.
@@ -134,6 +134,7 @@ class Projects:
             project.project_id,
             now,
         )
+        await connection.execute("DELETE FROM webhook WHERE project_id = $1", project.project_id)
 
 
 def _project(row: "asyncpg.Record | None") -> Project:

@@ -14,6 +14,7 @@ import pytest
 from berth_connector.bootstrap import make_tokens
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.oauth import IMAP_ROLE, SMTP_ROLE, TokenSource, WorkspaceKey
+from berth_connector.oauth.tokens import THREADS
 from berth_connector.probe import Fault, Prober, TokenGrant, client_context
 from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import CredentialRef, Diagnosis
@@ -390,6 +391,24 @@ async def test_mailboxes_have_tokens_of_their_own(asker: Asker) -> None:
     asker.google(*mailboxes)
     found = await asyncio.gather(*(asker.token(mailbox) for mailbox in mailboxes for _ in range(3)))
     assert len(set(found)) == len(mailboxes) == asker.asked
+
+
+async def test_tokens_are_asked_for_side_by_side_but_not_all_at_once(asker: Asker) -> None:
+    running, most = 0, 0
+
+    async def slow(_request: Any) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+
+    mailboxes = [f"m{number}@acme.example" for number in range(40)]
+    asker.google(*mailboxes)
+    asker.service.identity.fault = slow
+    await asyncio.gather(*map(asker.token, mailboxes))
+    assert 2 <= most <= THREADS
+    assert asker.asked == len(mailboxes)
 
 
 @pytest.mark.parametrize("provider", ["google", "microsoft"])

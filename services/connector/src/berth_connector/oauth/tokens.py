@@ -121,15 +121,16 @@ class TokenSource:
     async def _first(
         self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential, *, ask_anyway: bool
     ) -> AccessToken:
-        """The first one of a scope goes alone."""
-        if not ask_anyway:
+        """The first one of a scope goes alone; the others wait for what it brings."""
+        if scope not in self._proven:
+            async with self._lock(("scope", *scope)):
+                if not ask_anyway:
+                    self._refuse(scope)
+                if scope not in self._proven:
+                    return await self._ask(scope, key, subject, credential)
+        elif not ask_anyway:
             self._refuse(scope)
-        if scope in self._proven:
-            return await self._ask(scope, key, subject, credential)
-        async with self._lock(("scope", *scope)):
-            if not ask_anyway:
-                self._refuse(scope)
-            return await self._ask(scope, key, subject, credential)
+        return await self._ask(scope, key, subject, credential)
 
     async def _ask(self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential) -> AccessToken:
         try:

@@ -187,12 +187,14 @@ WITH matching AS NOT MATERIALIZED (
        AND ($24::boolean IS NULL OR $24 = EXISTS (SELECT FROM campaign_account m WHERE m.account_id = a.account_id))
        AND ($25::text IS NULL OR a.on_failure = $25)
        AND ($26::boolean IS NULL OR $26 = coalesce((a.settings ->> 'warmup_paused')::boolean, false))
-       AND (($27::int IS NULL AND $28::int IS NULL)
-            OR (SELECT coalesce((r.definite ->> 'health_score')::int,
-                                25 * ((r.definite #>> '{mx,state}' = 'pass')::int + (r.definite #>> '{spf,state}' = 'pass')::int
-                                      + (r.definite #>> '{dkim,state}' = 'pass')::int
-                                      + (r.definite #>> '{dmarc,state}' = 'pass')::int))
-                  FROM domain_record r WHERE r.domain = a.domain) BETWEEN coalesce($27, 0) AND coalesce($28, 100)))
+       AND (($27::int IS NULL AND $28::int IS NULL) OR a.domain IN (
+               SELECT r.domain FROM domain_record r
+                WHERE r.domain IN (SELECT o.domain FROM account o WHERE o.project_id = $1 AND o.removed_at IS NULL)
+                  AND coalesce((r.definite ->> 'health_score')::int,
+                               25 * ((r.definite #>> '{mx,state}' = 'pass')::int + (r.definite #>> '{spf,state}' = 'pass')::int
+                                     + (r.definite #>> '{dkim,state}' = 'pass')::int
+                                     + (r.definite #>> '{dmarc,state}' = 'pass')::int))
+                      BETWEEN coalesce($27, 0) AND coalesce($28, 100))))
 SELECT counted.total, shown.account_id
   FROM (SELECT CASE WHEN $5::boolean THEN (SELECT count(*) FROM matching) END AS total) counted
   LEFT JOIN LATERAL (SELECT account_id, number FROM matching WHERE number > $2 ORDER BY number LIMIT $3 OFFSET $4) shown ON true

@@ -68,6 +68,17 @@ async def test_pages_miss_nothing_and_go_on(harness: GatewayHarness, project: Pr
     assert [item["data"]["address"] for item in page["items"]] == ["late@acme.test"]
 
 
+async def test_what_happened_to_one_account(harness: GatewayHarness, project: Project) -> None:
+    alice = await connect(harness, project)
+    await connect(harness, project, "bob@acme.test")
+    await harness.deliver(verified(alice, works=True))
+    found = (await events(project, subject=str(alice.account_id)))["items"]
+    assert [event["type"] for event in found] == ["AccountRequested", "AccountConnected"]
+    assert {event["subject"] for event in found} == {str(alice.account_id)}
+    wrong = await project.http.get("/v1/events", params={"subject": "alice"})
+    assert wrong.status_code == 422
+
+
 async def test_now_and_types(harness: GatewayHarness, project: Project) -> None:
     event = await connect(harness, project)
     now = (await events(project, cursor="now"))["next_cursor"]

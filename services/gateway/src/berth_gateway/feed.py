@@ -132,7 +132,13 @@ class FeedReader:
         return decided, {row["project_id"] for row in rows}
 
     async def read(
-        self, project_id: UUID, *, after: int, limit: int, types: Sequence[str] | None = None
+        self,
+        project_id: UUID,
+        *,
+        after: int,
+        limit: int,
+        types: Sequence[str] | None = None,
+        subject: UUID | None = None,
     ) -> list[FeedEvent]:
         """The next events of a project, in order.
 
@@ -141,16 +147,19 @@ class FeedReader:
             after: position of the last event that was read; 0 for the first.
             limit: how many at most.
             types: only these event types; None is all.
+            subject: only events of this aggregate; None is all.
         """
         rows = await self._pool.fetch(
             """SELECT position, event_id, source, type, subject, sequence, time, data FROM feed
                 WHERE project_id = $1 AND position > $2 AND position <= $3 AND ($5::text[] IS NULL OR type = ANY($5))
+                  AND ($6::uuid IS NULL OR subject = $6)
                 ORDER BY position LIMIT $4""",
             project_id,
             after,
             await self.decided(),
             limit,
             types,
+            subject,
         )
         return [FeedEvent(**row) for row in rows]
 

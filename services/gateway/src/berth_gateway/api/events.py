@@ -58,6 +58,9 @@ Cursor = Annotated[
     str | None, Query(description="behind this place; left out: from the beginning; `now`: only what comes")
 ]
 Types = Annotated[list[str] | None, Query(alias="type", description="only these event types; may be repeated")]
+Subject = Annotated[
+    UUID | None, Query(description="only events of this account, email workspace, domain or organization, by its id")
+]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="streams: overrides `cursor`")]
 
 
@@ -68,7 +71,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="s
     responses={
         200: {
             "content": {
-                _EVENT_STREAM: {"schema": {"type": "string"}, "example": EVENT_STREAM},
+                _EVENT_STREAM: {"example": EVENT_STREAM},
             }
         },
         **problems(*KEY, InvalidCursor, InvalidFields),
@@ -81,14 +84,15 @@ async def list_events(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=_PAGE)] = _PAGE,
     types: Types = None,
+    subject: Subject = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """What happened to the project's accounts, in one order: a page, or with `Accept: text/event-stream` a stream."""
     project_id = caller.tenant.project_id
     if _EVENT_STREAM in request.headers.get("accept", ""):
-        return await _stream(services, project_id, last_event_id or cursor, types)
+        return await _stream(services, project_id, last_event_id or cursor, types, subject)
     after = await _position(services, cursor)
-    found = await services.feed.read(project_id, after=after, limit=limit, types=types)
+    found = await services.feed.read(project_id, after=after, limit=limit, types=types, subject=subject)
     page = EventPage(
         items=[_resource(event) for event in found],
         next_cursor=encode_cursor(_CURSOR, found[-1].position if found else after),
@@ -101,8 +105,8 @@ async def list_events(
     operation_id="streamEvents",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {_EVENT_STREAM: {"schema": {"type": "string"}, "example": EVENT_STREAM}}},
-        **problems(*KEY, InvalidCursor),
+        200: {"content": {_EVENT_STREAM: {"example": EVENT_STREAM}}},
+        **problems(*KEY, InvalidCursor, InvalidFields),
     },
 )
 async def stream_events(
@@ -110,6 +114,7 @@ async def stream_events(
     caller: ReadsEvents,
     cursor: Cursor = None,
     types: Types = None,
+    subject: Subject = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """The feed as Server-Sent Events.
@@ -117,21 +122,25 @@ async def stream_events(
     The id of each is its cursor, so that a client that reconnects with `Last-Event-ID` misses nothing. Comments come every
     15 seconds when nothing happens. The stream ends after 10 minutes; reconnect.
     """
-    return await _stream(services, caller.tenant.project_id, last_event_id or cursor, types)
+    return await _stream(services, caller.tenant.project_id, last_event_id or cursor, types, subject)
 
 
 async def _position(services: Services, cursor: str | None) -> int:
     return await services.feed.decided() if cursor == "now" else decode_cursor(_CURSOR, cursor)
 
 
-async def _stream(services: Services, project_id: UUID, cursor: str | None, types: list[str] | None) -> Response:
+async def _stream(
+    services: Services, project_id: UUID, cursor: str | None, types: list[str] | None, subject: UUID | None
+) -> Response:
     after = await _position(services, cursor)
     return StreamingResponse(
-        _events(services, project_id, after, types), media_type=_EVENT_STREAM, headers=_STREAM_HEADERS
+        _events(services, project_id, after, types, subject), media_type=_EVENT_STREAM, headers=_STREAM_HEADERS
     )
 
 
-async def _events(services: Services, project_id: UUID, after: int, types: list[str] | None) -> AsyncIterator[str]:
+async def _events(
+    services: Services, project_id: UUID, after: int, types: list[str] | None, subject: UUID | None
+) -> AsyncIterator[str]:
     timing, clock = services.timing, services.clock
     ends_at = clock.monotonic() + timing.cap
     yield "retry: 1000\n\n"
@@ -139,7 +148,7 @@ async def _events(services: Services, project_id: UUID, after: int, types: list[
         while (remaining := ends_at - clock.monotonic()) > 0:
             grown.clear()
             try:
-                found = await services.feed.read(project_id, after=after, limit=_PAGE, types=types)
+                found = await services.feed.read(project_id, after=after, limit=_PAGE, types=types, subject=subject)
             except INFRASTRUCTURE_ERRORS as error:
                 _log.warning("stream.ended", error=type(error).__name__)
                 return  # the client reconnects and continues where it was

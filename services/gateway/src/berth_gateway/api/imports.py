@@ -279,7 +279,7 @@ async def _rejected(services: Services, caller: Caller, import_id: UUID) -> Asyn
     operation_id="streamImport",
     response_class=StreamingResponse,
     responses={
-        200: {"content": {_EVENT_STREAM: {"schema": {"type": "string"}, "example": PROGRESS_STREAM}}},
+        200: {"content": {_EVENT_STREAM: {"example": PROGRESS_STREAM}}},
         **problems(*KEY, NotFound),
     },
 )

@@ -117,6 +117,8 @@ class Settings(Input):
     alive: bool | None = Field(default=None, description="false: paused by its owner")
     autopilot: bool | None = Field(default=None, description="warm-up: the recipe is chosen by the warm-up network")
     warmup_enabled: bool | None = Field(default=None, description="warm-up: wanted")
+    warmup_paused: bool | None = Field(default=None, description="warm-up: interrupted, to be taken up where it was")
+    warmup_initial: int | None = Field(default=None, ge=0, le=1000, description="warm-up: messages on the first day")
     warmup_target: int | None = Field(default=None, ge=1, le=50, description="warm-up: messages per day when complete")
     warmup_increase: int | None = Field(default=None, ge=0, le=20, description="warm-up: messages added per day")
     warmup_conversations: int | None = Field(default=None, ge=0, le=35, description="warm-up: conversations at once")

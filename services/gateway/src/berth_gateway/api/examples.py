@@ -91,6 +91,8 @@ ACCOUNT: Final[dict[str, Any]] = {
         "alive": True,
         "autopilot": None,
         "warmup_enabled": True,
+        "warmup_paused": None,
+        "warmup_initial": None,
         "warmup_target": 25,
         "warmup_increase": 2,
         "warmup_conversations": 10,

@@ -164,6 +164,24 @@ def test_bodies_and_answers_have_examples_that_fit(document: dict[str, Any]) -> 
     assert checked > 100
 
 
+def test_links_lead_to_calls_that_take_them(document: dict[str, Any]) -> None:
+    known = {
+        operation["operationId"]: {parameter["name"] for parameter in operation.get("parameters", ())}
+        for _, operation in operations(document)
+    }
+    linked = [
+        (name, link)
+        for name, operation in operations(document)
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(linked) > 60
+    for name, link in linked:
+        assert link["parameters"].keys() <= known[link["operationId"]], name
+    connected = document["paths"]["/v1/accounts"]["post"]["responses"]["202"]["links"]
+    assert {"getAccount", "getVerification", "removeAccount", "getDomain"} <= connected.keys()
+
+
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "components": document["components"]}
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 
+from berth_gateway.api.links import link
 from berth_gateway.api.problems import MEDIA_TYPE
 from berth_gateway.errors import (
     BodyTooLarge,
@@ -106,7 +107,7 @@ def _example(error: type[GatewayError]) -> dict[str, Any]:
 
 
 def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
-    """Complete the document of the application: our form of errors instead of the framework's, and examples.
+    """Complete the document of the application: our form of errors instead of the framework's, examples, and links.
 
     Args:
         app: the application.
@@ -132,6 +133,7 @@ def install(app: FastAPI, examples: Mapping[str, Mapping[str, Any]]) -> None:
                     operation["requestBody"]["content"][_JSON]["examples"] = example
                 else:
                     operation["responses"][place]["content"][_JSON]["example"] = example
+        link(found)
         return found
 
     app.openapi = document  # type: ignore[method-assign]  # the way that the framework documents

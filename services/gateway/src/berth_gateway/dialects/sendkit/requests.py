@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import Query, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 
 from berth_gateway.accounts.schemas import Secret, TagName, Text, storable
 from berth_gateway.api.problems import field_faults
@@ -86,7 +87,9 @@ def _split(value: Any) -> Any:
 class Lenient(BaseModel):
     """A request in which null is absent."""
 
-    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True, alias_generator=to_camel
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -129,11 +132,11 @@ class CreateMailbox(Lenient):
     """A mailbox to be added."""
 
     email: Required = Field(description="stored in lower case")
-    displayName: Text = Field(default="", description="default: the part of the address before the @")  # noqa: N815 - its name on the wire
+    display_name: Text = Field(default="", description="default: the part of the address before the @")
     provider: Text = Field(default="custom", description="gmail, outlook, azure or custom; any other is custom")
     smtp: SmtpServer
     imap: ImapServer | None = Field(default=None, description="default: derived, with the credentials of `smtp`")
-    dailySendLimit: Limit | None = Field(default=None, description="default: 15; clamped to 1-50")  # noqa: N815
+    daily_send_limit: Limit | None = Field(default=None, description="default: 15; clamped to 1-50")
     signature: Html = Field(default="", description="HTML")
     tags: TagList = []
 
@@ -141,10 +144,10 @@ class CreateMailbox(Lenient):
 class UpdateMailbox(Lenient):
     """What is to be different."""
 
-    displayName: Text | None = None  # noqa: N815
-    dailySendLimit: Limit | None = Field(default=None, description="clamped to 1-50")  # noqa: N815
+    display_name: Text | None = None
+    daily_send_limit: Limit | None = Field(default=None, description="clamped to 1-50")
     signature: Html | None = None
-    sendingEnabled: bool | None = None  # noqa: N815
+    sending_enabled: bool | None = None
     tags: TagList | None = Field(default=None, description="replaces all")
 
 
@@ -157,9 +160,9 @@ class NameWorkspace(Lenient):
 class WarmupConfigInput(Lenient):
     """How a mailbox is to be warmed; what is left out stays."""
 
-    startingVolume: Volume | None = None  # noqa: N815
-    dailyIncrease: Volume | None = None  # noqa: N815
-    targetVolume: Volume | None = None  # noqa: N815
+    starting_volume: Volume | None = None
+    daily_increase: Volume | None = None
+    target_volume: Volume | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -180,7 +183,7 @@ class BulkWarmup(Lenient):
 class PageQuery(BaseModel):
     """Where in a list."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, alias_generator=to_camel)
 
     page: Annotated[int, _clamped(1, _MAX_PAGE)] = 1
     limit: Annotated[int, _clamped(1, _MAX_WORKSPACES)] = Field(
@@ -206,29 +209,29 @@ class ListMailboxes(BaseModel):
     no bounces.
     """
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, alias_generator=to_camel)
 
     status: Literal["active", "inactive", "error", "warming_up", "suspended", "failed", "pending"] | None = None
     provider: Literal["gmail", "outlook", "azure", "custom"] | None = None
-    connectionType: Literal["oauth", "smtp"] | None = None  # noqa: N815
-    sendingEnabled: bool | None = None  # noqa: N815
+    connection_type: Literal["oauth", "smtp"] | None = None
+    sending_enabled: bool | None = None
     tags: Annotated[list[TagName], BeforeValidator(_split), Field(max_length=100)] = Field(
         default=[], description="names; repeated, or with commas"
     )
-    tagMode: Literal["any", "all"] = "any"  # noqa: N815
+    tag_mode: Literal["any", "all"] = "any"
     untagged: bool = False
     search: Text | None = Field(default=None, description="a part of address or name")
-    warmupEnabled: bool | None = None  # noqa: N815
-    warmupStatus: Text | None = Field(default=None, description="not_started, active, paused")  # noqa: N815
-    warmupHealth: Text | None = Field(default=None, description="not measured: finds nothing")  # noqa: N815
-    minBounceRate: Number | None = None  # noqa: N815
-    maxBounceRate: Number | None = None  # noqa: N815
-    highBounceRate: bool | None = None  # noqa: N815
-    minHealthScore: Number | None = None  # noqa: N815
-    maxHealthScore: Number | None = None  # noqa: N815
-    campaignIds: Annotated[list[Text], BeforeValidator(_split)] = []  # noqa: N815
-    notInCampaign: Text | None = None  # noqa: N815
-    inActiveCampaign: bool | None = None  # noqa: N815
+    warmup_enabled: bool | None = None
+    warmup_status: Text | None = Field(default=None, description="not_started, active, paused")
+    warmup_health: Text | None = Field(default=None, description="not measured: finds nothing")
+    min_bounce_rate: Number | None = None
+    max_bounce_rate: Number | None = None
+    high_bounce_rate: bool | None = None
+    min_health_score: Number | None = None
+    max_health_score: Number | None = None
+    campaign_ids: Annotated[list[Text], BeforeValidator(_split)] = []
+    not_in_campaign: Text | None = None
+    in_active_campaign: bool | None = None
     cursor: Text | None = Field(default=None, description="`pagination.nextCursor` of the page before")
     page: Annotated[int, _clamped(1, _MAX_PAGE)] = 1
     limit: Annotated[int, _clamped(1, _MAX_LIMIT)] = Field(default=25, description="clamped to 1-200")

@@ -3,6 +3,7 @@
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from berth_events.contracts import CheckState, Diagnosis
 from berth_gateway.accounts.schemas import Instant
@@ -55,7 +56,7 @@ Data = TypeVar("Data")
 class Shown(BaseModel):
     """Camel case on the wire, and `_id` where SendKit has it."""
 
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, alias_generator=to_camel)
 
 
 class Success(BaseModel, Generic[Data]):
@@ -84,30 +85,30 @@ class CreatedMailbox(Shown):
 
     id: str = Field(alias="_id", pattern="^[0-9a-f]{24}$")
     email: str
-    display_name: str = Field(alias="displayName")
+    display_name: str
     provider: Literal["gmail", "outlook", "azure", "custom"]
     status: MailboxStatus
-    connection_type: Literal["oauth", "smtp"] = Field(alias="connectionType")
-    daily_send_limit: int = Field(alias="dailySendLimit")
-    sending_enabled: bool = Field(alias="sendingEnabled")
+    connection_type: Literal["oauth", "smtp"]
+    daily_send_limit: int
+    sending_enabled: bool
     signature: str
     tags: list[str]
-    smtp_host: str | None = Field(alias="smtpHost")
-    smtp_port: int | None = Field(alias="smtpPort")
-    smtp_secure: bool | None = Field(alias="smtpSecure")
-    imap_host: str | None = Field(alias="imapHost", description="null: it only sends")
-    imap_port: int | None = Field(alias="imapPort")
-    imap_secure: bool | None = Field(alias="imapSecure")
-    created_at: Instant = Field(alias="createdAt")
-    updated_at: Instant = Field(alias="updatedAt")
+    smtp_host: str | None
+    smtp_port: int | None
+    smtp_secure: bool | None
+    imap_host: str | None = Field(description="null: it only sends")
+    imap_port: int | None
+    imap_secure: bool | None
+    created_at: Instant
+    updated_at: Instant
 
 
 class WarmupConfig(Shown):
     """How the mailbox is to be warmed; kept, not acted upon."""
 
-    starting_volume: int = Field(alias="startingVolume")
-    daily_increase: int = Field(alias="dailyIncrease")
-    target_volume: int = Field(alias="targetVolume")
+    starting_volume: int
+    daily_increase: int
+    target_volume: int
 
 
 class Warmup(Shown):
@@ -115,8 +116,8 @@ class Warmup(Shown):
 
     enabled: bool
     status: WarmupState
-    current_day: int = Field(default=0, alias="currentDay")
-    current_volume: int = Field(default=0, alias="currentVolume")
+    current_day: int = 0
+    current_volume: int = 0
     config: WarmupConfig
     metrics: dict[str, float] = {}
 
@@ -130,7 +131,7 @@ class SetupState(Shown):
 class SetupStatus(Shown):
     """The DNS of the mailbox's domain. `healthScore`: 0 to 100; null: not audited yet."""
 
-    health_score: int | None = Field(alias="healthScore")
+    health_score: int | None
     mx: SetupState
     spf: SetupState
     dkim: SetupState
@@ -140,13 +141,13 @@ class SetupStatus(Shown):
 class Mailbox(CreatedMailbox):
     """A mailbox. Berth does not send: what was sent, received and bounced is 0."""
 
-    sent_today: int = Field(default=0, alias="sentToday")
+    sent_today: int = 0
     warmup: Warmup
-    bounce_rate: float = Field(default=0, alias="bounceRate")
-    total_sent: int = Field(default=0, alias="totalSent")
-    total_received: int = Field(default=0, alias="totalReceived")
-    setup_status: SetupStatus = Field(alias="setupStatus")
-    last_error: str | None = Field(alias="lastError")
+    bounce_rate: float = 0
+    total_sent: int = 0
+    total_received: int = 0
+    setup_status: SetupStatus
+    last_error: str | None
 
 
 class UpdatedMailbox(Shown):
@@ -154,11 +155,11 @@ class UpdatedMailbox(Shown):
 
     id: str = Field(alias="_id")
     email: str
-    display_name: str = Field(alias="displayName")
-    daily_send_limit: int = Field(alias="dailySendLimit")
-    sending_enabled: bool = Field(alias="sendingEnabled")
+    display_name: str
+    daily_send_limit: int
+    sending_enabled: bool
     tags: list[str]
-    updated_at: Instant = Field(alias="updatedAt")
+    updated_at: Instant
 
 
 class Pagination(Shown):
@@ -168,7 +169,7 @@ class Pagination(Shown):
     limit: int
     total: int
     pages: int
-    next_cursor: str | None = Field(alias="nextCursor")
+    next_cursor: str | None
 
 
 class MailboxPage(Success[list[Mailbox]]):
@@ -183,7 +184,7 @@ class ConnectionTest(Shown):
     status: Literal["pending", "passed", "failed"]
     error: str | None = None
     diagnosis: Diagnosis | None = None
-    tested_at: Instant | None = Field(default=None, alias="testedAt")
+    tested_at: Instant | None = None
 
 
 class Exchange(Shown):
@@ -218,16 +219,16 @@ class DnsReport(Shown):
     spf: Record
     dkim: Dkim
     dmarc: Record
-    health_score: int | None = Field(alias="healthScore")
+    health_score: int | None
 
 
 class Deliverability(Shown):
     """What sending shows. Berth does not send: all 0."""
 
-    bounce_rate: float = Field(default=0, alias="bounceRate")
-    total_sent: int = Field(default=0, alias="totalSent")
-    total_received: int = Field(default=0, alias="totalReceived")
-    consecutive_failures: int = Field(default=0, alias="consecutiveFailures")
+    bounce_rate: float = 0
+    total_sent: int = 0
+    total_received: int = 0
+    consecutive_failures: int = 0
 
 
 class Health(Shown):
@@ -235,13 +236,13 @@ class Health(Shown):
 
     email: str
     status: MailboxStatus
-    sending_enabled: bool = Field(alias="sendingEnabled")
+    sending_enabled: bool
     dns: DnsReport
     warmup: Warmup
     deliverability: Deliverability = Deliverability()
-    daily_send_limit: int = Field(alias="dailySendLimit")
-    sent_today: int = Field(default=0, alias="sentToday")
-    last_error: str | None = Field(alias="lastError")
+    daily_send_limit: int
+    sent_today: int = 0
+    last_error: str | None
 
 
 class ImportFault(Shown):
@@ -263,7 +264,7 @@ class ImportReport(Shown):
 class WorkspaceUsage(Shown):
     """What a workspace has."""
 
-    total_mailboxes: int = Field(alias="totalMailboxes")
+    total_mailboxes: int
 
 
 class Workspace(Shown):
@@ -271,10 +272,10 @@ class Workspace(Shown):
 
     id: str
     name: str
-    owner_id: str = Field(alias="ownerId")
-    member_count: int = Field(default=1, alias="memberCount")
+    owner_id: str
+    member_count: int = 1
     usage: WorkspaceUsage
-    created_at: Instant = Field(alias="createdAt")
+    created_at: Instant
 
 
 class WorkspacePage(Success[list[Workspace]]):
@@ -286,8 +287,8 @@ class WorkspacePage(Success[list[Workspace]]):
 class Usage(Shown):
     """Seats of the plan."""
 
-    current_usage: int = Field(alias="currentUsage")
-    max_mailboxes: int = Field(alias="maxMailboxes")
+    current_usage: int
+    max_mailboxes: int
 
 
 class Account(Shown):
@@ -297,15 +298,15 @@ class Account(Shown):
     name: str
     subscribed: bool
     usage: Usage
-    workspace_count: int = Field(alias="workspaceCount")
-    workspace_id: str | None = Field(alias="workspaceId", description="of a workspace key")
-    created_at: Instant = Field(alias="createdAt")
+    workspace_count: int
+    workspace_id: str | None = Field(description="of a workspace key")
+    created_at: Instant
 
 
 class WarmupSettings(WarmupConfig):
     """How a mailbox is to be warmed."""
 
-    mailbox_id: str = Field(alias="mailboxId")
+    mailbox_id: str
     enabled: bool
     status: WarmupState
 
@@ -313,31 +314,31 @@ class WarmupSettings(WarmupConfig):
 class WarmupStatistics(Warmup):
     """What the warm-up of one mailbox did: nothing, see there."""
 
-    mailbox_id: str = Field(alias="mailboxId")
+    mailbox_id: str
     email: str
-    total_sent: int = Field(default=0, alias="totalSent")
-    total_received: int = Field(default=0, alias="totalReceived")
-    inbox_rate: float | None = Field(default=None, alias="inboxRate")
-    spam_rate: float | None = Field(default=None, alias="spamRate")
+    total_sent: int = 0
+    total_received: int = 0
+    inbox_rate: float | None = None
+    spam_rate: float | None = None
 
 
 class WarmupTotals(Shown):
     """The warm-up of all mailboxes of the workspace. Berth does not warm: what was sent is 0, rates are null."""
 
-    total_mailboxes: int = Field(alias="totalMailboxes")
+    total_mailboxes: int
     active: int
     paused: int
-    not_started: int = Field(alias="notStarted")
-    total_sent: int = Field(default=0, alias="totalSent")
-    total_received: int = Field(default=0, alias="totalReceived")
-    inbox_rate: float | None = Field(default=None, alias="inboxRate")
-    spam_rate: float | None = Field(default=None, alias="spamRate")
+    not_started: int
+    total_sent: int = 0
+    total_received: int = 0
+    inbox_rate: float | None = None
+    spam_rate: float | None = None
 
 
 class BulkWarmupRow(Shown):
     """What became of one mailbox."""
 
-    mailbox_id: str = Field(alias="mailboxId")
+    mailbox_id: str
     success: bool
     error: str | None = None
 

@@ -79,7 +79,7 @@ async def connect_of(
     secrets: dict[SecretName, str] = (
         {"smtp_password": secret, "imap_password": imap_secret} if imap else {"smtp_password": secret}
     )
-    first_name, last_name = _names(body.displayName)
+    first_name, last_name = _names(body.display_name)
     return ConnectAccount(
         mailbox=Mailbox(
             address=address,
@@ -95,7 +95,7 @@ async def connect_of(
         on_failure=on_failure,
         change=Change(
             signature=body.signature or None,
-            settings=AccountSettings(daily_limit=body.dailySendLimit),
+            settings=AccountSettings(daily_limit=body.daily_send_limit),
             tags=_tags(body.tags) or None,
         ),
     )
@@ -103,12 +103,12 @@ async def connect_of(
 
 def change_of(body: UpdateMailbox) -> Change:
     """What is to be different."""
-    names = (None, None) if body.displayName is None else _names(body.displayName)
+    names = (None, None) if body.display_name is None else _names(body.display_name)
     return Change(
         first_name=names[0],
         last_name=names[1],
         signature=body.signature,
-        settings=AccountSettings(daily_limit=body.dailySendLimit, sending_enabled=body.sendingEnabled),
+        settings=AccountSettings(daily_limit=body.daily_send_limit, sending_enabled=body.sending_enabled),
         tags=None if body.tags is None else _tags(body.tags),
     )
 
@@ -119,9 +119,9 @@ def warmup_change(config: WarmupConfigInput, *, enabled: bool | None = None, pau
         settings=AccountSettings(
             warmup_enabled=enabled,
             warmup_paused=paused,
-            warmup_initial=config.startingVolume,
-            warmup_increase=config.dailyIncrease,
-            warmup_target=config.targetVolume,
+            warmup_initial=config.starting_volume,
+            warmup_increase=config.daily_increase,
+            warmup_target=config.target_volume,
         )
     )
 
@@ -132,32 +132,32 @@ def filter_of(query: ListMailboxes) -> AccountFilter | None:
         return None
     statuses, on_failure = _STATUSES.get(query.status or "", (None, None))
     suspended = None if query.status is None else query.status == "suspended"
-    oauth = None if query.connectionType is None else query.connectionType == "oauth"
+    oauth = None if query.connection_type is None else query.connection_type == "oauth"
     if query.provider in {"outlook", "azure"}:
         if oauth is (query.provider == "outlook"):
             return None
         oauth = query.provider == "azure"
-    warmup_enabled, warmup_paused = query.warmupEnabled, None
-    if query.warmupStatus is not None:
-        wanted = query.warmupStatus != "not_started"
+    warmup_enabled, warmup_paused = query.warmup_enabled, None
+    if query.warmup_status is not None:
+        wanted = query.warmup_status != "not_started"
         if warmup_enabled is not None and warmup_enabled != wanted:
             return None
-        warmup_enabled, warmup_paused = wanted, query.warmupStatus == "paused" if wanted else None
+        warmup_enabled, warmup_paused = wanted, query.warmup_status == "paused" if wanted else None
     return AccountFilter(
         statuses=statuses,
         on_failure=on_failure,
         suspended=suspended,
         providers=None if query.provider is None else [provider_of(query.provider)],
         oauth=oauth,
-        sending_enabled=query.sendingEnabled,
+        sending_enabled=query.sending_enabled,
         tags=query.tags or None,
-        tag_mode=query.tagMode,
+        tag_mode=query.tag_mode,
         untagged=query.untagged or None,
         search=query.search,
         warmup_enabled=warmup_enabled,
         warmup_paused=warmup_paused,
-        min_health=_percent(query.minHealthScore, math.ceil),
-        max_health=_percent(query.maxHealthScore, math.floor),
+        min_health=_percent(query.min_health_score, math.ceil),
+        max_health=_percent(query.max_health_score, math.floor),
     )
 
 
@@ -166,14 +166,14 @@ def _finds_nothing(query: ListMailboxes) -> bool:
     return any(
         (
             query.status == "warming_up",
-            query.warmupStatus not in {None, "not_started", "active", "paused"},
-            query.warmupHealth is not None,
-            query.minBounceRate is not None and not query.minBounceRate <= 0,
-            query.maxBounceRate is not None and not query.maxBounceRate >= 0,
-            query.highBounceRate is True,
-            bool(query.campaignIds),
-            query.notInCampaign is not None and query.notInCampaign.lower() in {"false", "0"},
-            query.inActiveCampaign is True,
+            query.warmup_status not in {None, "not_started", "active", "paused"},
+            query.warmup_health is not None,
+            query.min_bounce_rate is not None and not query.min_bounce_rate <= 0,
+            query.max_bounce_rate is not None and not query.max_bounce_rate >= 0,
+            query.high_bounce_rate is True,
+            bool(query.campaign_ids),
+            query.not_in_campaign is not None and query.not_in_campaign.lower() in {"false", "0"},
+            query.in_active_campaign is True,
         )
     )
 

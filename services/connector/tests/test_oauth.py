@@ -422,6 +422,16 @@ async def test_a_refusal_is_found_once_for_everybody(provider: str, asker: Asker
     assert asker.service.identity.asked[provider] == 1
 
 
+async def test_a_key_that_is_deleted_later_is_found_by_few(asker: Asker) -> None:
+    mailboxes = [f"m{number}@acme.example" for number in range(200)]
+    account = asker.google(*mailboxes)
+    assert await asker.token(mailboxes[0])
+    account.keys.clear()
+    found = await asyncio.gather(*map(asker.diagnosis, mailboxes[1:]))
+    assert {one.code for one in found} == {"OAUTH_KEY_INVALID"}
+    assert asker.asked <= 1 + THREADS
+
+
 async def test_missing_delegation_is_found_once_for_a_domain(asker: Asker) -> None:
     asker.google("m0@good.example")
     mailboxes = [f"m{number}@bad.example" for number in range(100)]

@@ -74,6 +74,7 @@ class TokenSource:
     def __init__(self, google: GoogleGrants, microsoft: MicrosoftGrants, table: DiagnosisTable, clock: "Clock") -> None:
         self._google, self._microsoft, self._table, self._clock = google, microsoft, table, clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="oauth")
+        self._slots = asyncio.Semaphore(THREADS)
         self._tokens: OrderedDict[_TokenId, AccessToken] = OrderedDict()
         self._refusals: OrderedDict[_Scope, _Refusal] = OrderedDict()
         self._proven: OrderedDict[_Scope, None] = OrderedDict()
@@ -124,21 +125,21 @@ class TokenSource:
         """The first one of a scope goes alone; the others wait for what it brings."""
         if scope not in self._proven:
             async with self._lock(("scope", *scope)):
-                if not ask_anyway:
-                    self._refuse(scope)
                 if scope not in self._proven:
-                    return await self._ask(scope, key, subject, credential)
-        elif not ask_anyway:
-            self._refuse(scope)
-        return await self._ask(scope, key, subject, credential)
+                    return await self._ask(scope, key, subject, credential, ask_anyway=ask_anyway)
+        return await self._ask(scope, key, subject, credential, ask_anyway=ask_anyway)
 
-    async def _ask(self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential) -> AccessToken:
-        try:
-            async with asyncio.timeout(_LIMIT_S):
+    async def _ask(
+        self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential, *, ask_anyway: bool
+    ) -> AccessToken:
+        async with asyncio.timeout(_LIMIT_S), self._slots:
+            if not ask_anyway:  # whoever waits for a slot learns what was refused meanwhile
+                self._refuse(scope)
+            try:
                 token = await self._fetch(key, subject, credential)
-        except Fault as fault:
-            self._remember(scope, fault, key.provider)
-            raise
+            except Fault as fault:
+                self._remember(scope, fault, key.provider)
+                raise
         _keep(self._tokens, (key.id, subject), token, _MAX_TOKENS)
         _keep(self._proven, scope, None, _MAX_REFUSALS)
         self._refusals.pop(scope, None)
@@ -156,7 +157,7 @@ class TokenSource:
         try:
             return await asking
         except Fault as fault:
-            fault.quote = Redactor([secret])(fault.quote)
+            fault.quote = Redactor(secret.split("\\n"))(fault.quote)  # the lines of a key stand in JSON
             raise
 
     def _kept(self, token_id: _TokenId, roles: AbstractSet[str], *, fresh: bool) -> AccessToken | None:

@@ -2,15 +2,16 @@
 
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from berth_connector import repository as accounts
 from berth_connector.diagnosis import Finding
 from berth_connector.oauth import TokenSource, WorkspaceKey, concerns_domain, concerns_workspace
-from berth_connector.policies import next_attempt
+from berth_connector.policies import next_attempt, recheck_after
 from berth_connector.probe import TokenGrant
 from berth_connector.requests import recheck_of
 from berth_connector.workspaces import repository
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from berth_vault import VaultReader
 
 __all__ = ["Identity", "Proof", "WorkspaceHandler", "open_credential", "reject", "say"]
+
+_RECHECK: Final = timedelta(days=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -109,14 +112,18 @@ class WorkspaceHandler:
         if workspace is None or workspace.newest != result.key:
             return  # it has another credential by now, which is proven by work of its own
         if result.finding is None:
+            await repository.verify(connection, job.key)
             if workspace.state != "verified":
                 await self._accept(connection, job, workspace)
             return
         diagnosis = result.finding.diagnosis
-        if concerns_workspace(diagnosis) or concerns_domain(diagnosis):
+        refused = concerns_workspace(diagnosis) or concerns_domain(diagnosis)
+        if refused:
             await reject(self._store, connection, job, workspace, result.key, diagnosis)
         failures = await repository.count_failure(connection, job.key)
         wait = next_attempt(diagnosis.retry_policy, failures, result.finding.wait, self._rng)
+        if wait is None and not refused:
+            wait = recheck_after(_RECHECK, self._rng)  # nothing was said against it: it is not given up
         if wait is not None:
             run_at = self._clock.now() + wait
             item = verification_of(
@@ -137,11 +144,10 @@ class WorkspaceHandler:
         return denied or await self._ask(key, credential, None)
 
     async def _ask(self, key: WorkspaceKey, credential: Credential, subject: str | None) -> Finding | None:
-        fetch = partial(self._tokens.token, key, subject, credential, ask_anyway=True)
+        fetch = partial(self._tokens.token, key, subject, credential, fresh=True, ask_anyway=True)
         return await self._identity.diagnose(TokenGrant(service=key.provider, fetch=fetch))
 
     async def _accept(self, connection: "Connection", job: "Job", workspace: Workspace) -> None:
-        await repository.verify(connection, workspace.workspace_id)
         event = EmailWorkspaceVerified(
             workspace_id=workspace.workspace_id,
             organization_id=workspace.organization_id,

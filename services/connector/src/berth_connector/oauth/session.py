@@ -17,8 +17,6 @@ __all__ = ["EndpointFailed", "PinnedSession", "Sessions", "origin_of"]
 
 #: Seconds to connect, and of silence while an answer is read.
 _TIMEOUT_S: Final = (3, 5)
-#: A provider that is short of breath is asked once more at once; RFC 6749 grants may be repeated.
-_TRIES: Final = 2
 _LONGEST_WAIT_S: Final = 86_400
 
 
@@ -75,14 +73,11 @@ class PinnedSession(requests.Session):
                 "MALFORMED", "The identity provider names a token endpoint that is not a configured one."
             )
         named |= {"timeout": _TIMEOUT_S, "allow_redirects": False}
-        for last in (False, True)[-_TRIES:]:
+        response = self._once(method, url, named)
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:  # short of breath, perhaps: grants may be repeated
             response = self._once(method, url, named)
-            if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                break
-            if last:
-                raise EndpointFailed(
-                    "BUSY", f"The token endpoint answers with {response.status_code}.", _wait_of(response)
-                )
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise EndpointFailed("BUSY", f"The token endpoint answers with {response.status_code}.", _wait_of(response))
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise EndpointFailed("THROTTLED", "The token endpoint says that we ask too often.", _wait_of(response))
         if response.is_redirect:

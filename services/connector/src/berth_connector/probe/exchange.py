@@ -1,7 +1,9 @@
 """The steps of one exchange in their order, the same for IMAP and SMTP."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol as Interface
+from typing import TypeVar
 
 from berth_connector.origins import recognise
 from berth_connector.probe.dial import Dialler, Limits, Security
@@ -10,7 +12,7 @@ from berth_connector.probe.steplog import StepLog
 from berth_connector.probe.wire import Wire
 from berth_events.contracts import StepName
 
-__all__ = ["OpenSession", "Session", "plan", "prove"]
+__all__ = ["OpenSession", "Session", "plan", "prove", "signed_in"]
 
 
 class Session(Interface):
@@ -42,6 +44,7 @@ class Session(Interface):
 
 
 OpenSession = Callable[[Wire], Session]
+S = TypeVar("S", bound=Session)
 
 
 def plan(security: Security, capability_step: StepName, last_step: StepName) -> tuple[StepName, ...]:
@@ -52,6 +55,22 @@ def plan(security: Security, capability_step: StepName, last_step: StepName) -> 
 
 async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, open_session: OpenSession) -> None:
     """Run the exchange; `log` keeps what happened.
+
+    Raises:
+        Stopped: a step failed.
+    """
+    async with signed_in(dialler, limits, log, login, open_session) as session:
+        # the sign-in has decided: a server that falls silent now has still proven the credential
+        async with log.step(log.plan[-1], limits.reply, optional=True) as note:
+            note.message = await session.finish()
+        session.part()
+
+
+@asynccontextmanager
+async def signed_in(
+    dialler: Dialler, limits: Limits, log: StepLog, login: Login, open_session: Callable[[Wire], S]
+) -> AsyncIterator[S]:
+    """Run the steps up to the sign-in; the session, whose connection is gone behind the block.
 
     Raises:
         Stopped: a step failed.
@@ -86,10 +105,7 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
         async with log.step(authenticate, limits.authenticate, table_step=login.table_step) as note:
             login.check()
             note.message = f"Signed in with {await session.authenticate(login)}."
-        # the sign-in has decided: a server that falls silent now has still proven the credential
-        async with log.step(last_step, limits.reply, optional=True) as note:
-            note.message = await session.finish()
-        session.part()
+        yield session
     finally:
         wire.abort()
 

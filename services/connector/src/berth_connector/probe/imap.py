@@ -105,6 +105,15 @@ class ImapSession:
         await self._done(b"EXAMINE INBOX", "Signed in, but the INBOX could not be opened.")
         return "The INBOX can be opened."
 
+    @property
+    def offered(self) -> frozenset[str]:
+        """The capabilities, in capitals, as they were told last."""
+        return self._capabilities
+
+    async def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Leave the signed-in connection to somebody else (`Wire.hand_over`)."""
+        await self._wire.hand_over(protocol)
+
     def part(self) -> None:
         """LOGOUT, whose answer is not worth waiting for."""
         self._wire.part(self._next_tag() + b" LOGOUT")

@@ -2,17 +2,18 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
 
-from berth_connector.diagnosis import DiagnosisTable, Finding, Origin
+from berth_connector.diagnosis import DiagnosisTable, Finding
 from berth_connector.policies import POLICIES
 from berth_connector.probe.dial import Dialler, Limits
 from berth_connector.probe.exchange import OpenSession, plan, prove
+from berth_connector.probe.grants import TokenGrant, fetch_token
 from berth_connector.probe.imap import ImapSession
 from berth_connector.probe.login import Login
 from berth_connector.probe.smtp import SmtpSession
@@ -22,25 +23,12 @@ from berth_events.contracts import Diagnosis, StepName, Verification
 from berth_events.runtime.clock import Clock
 from berth_net import HostGuard
 
-__all__ = ["ProbeResult", "Prober", "TokenGrant"]
+__all__ = ["ProbeResult", "Prober"]
 
 _LAST_STEPS: Final[dict[Protocol, tuple[StepName, StepName]]] = {
     "imap": ("capabilities", "select"),
     "smtp": ("ehlo", "noop"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenGrant:
-    """Where the access token of a verification comes from.
-
-    Attributes:
-        service: the identity provider, as in the table: `google` or `microsoft`.
-        fetch: gets it, or raises Fault.
-    """
-
-    service: str
-    fetch: Callable[[], Awaitable[str]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +134,10 @@ class Prober:
         return log.finding
 
     async def _token(self, log: StepLog, grant: TokenGrant) -> str | None:
-        log.origin = Origin(service=grant.service)
         try:
-            async with log.step("token", self._limits.token) as note:
-                token = await grant.fetch()
-                note.message = f"{grant.service.capitalize()} gave an access token."
+            return await fetch_token(log, self._limits.token, grant)
         except Stopped:
             return None
-        return token
 
     async def _prove_all(
         self, logs: dict[Protocol, StepLog], imap: Login | None, smtp: Login | None

@@ -1,4 +1,4 @@
-"""SMTP submission (RFC 6409, RFC 4954) as far as a verification needs it. No mail is sent."""
+"""SMTP submission (RFC 6409, RFC 4954) as far as verifications and checkups need it. Only a checkup sends mail."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from berth_connector.redaction import MARK
 __all__ = ["SmtpSession"]
 
 _LINE: Final = re.compile(r"(?P<code>\d{3})(?P<more>[ -]|$)(?P<text>.*)")
-_READY, _DONE, _SIGNED_IN, _CONTINUE = 220, 250, 235, 334
+_READY, _DONE, _SIGNED_IN, _CONTINUE, _GO_ON, _FORWARDED = 220, 250, 235, 334, 354, 251
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,27 @@ class SmtpSession:
         await self._expect(_DONE, b"NOOP", "Signed in, but the server takes no commands.")
         return "The server takes commands."
 
+    async def send(self, sender: str, recipient: str, message: bytes) -> None:
+        """Send one message (RFC 5321, section 3.3). A refusal's fault names the table's step: `mail_from`, `rcpt_to` or `data`.
+
+        Args:
+            sender: an address that holds neither blanks nor angle brackets.
+            recipient: likewise.
+            message: header and body, lines ended by CRLF.
+        """
+        parameters = "" if (sender + recipient).isascii() else " SMTPUTF8"
+        if parameters and "SMTPUTF8" not in self._extensions:
+            lacking = "The server takes no addresses with other letters than ASCII's."
+            raise _in_step("mail_from", Fault.found("MISSING:SMTPUTF8", lacking))
+        await self._transact("mail_from", f"MAIL FROM:<{sender}>{parameters}".encode(), "The sender was refused.")
+        await self._transact("rcpt_to", f"RCPT TO:<{recipient}>".encode(), "The recipient was refused.")
+        await self._transact("data", b"DATA", "The server wants no message.", _GO_ON)
+        stuffed = message.replace(b"\r\n.", b"\r\n..").removesuffix(b"\r\n")
+        await self._wire.write_line(stuffed + b"\r\n.", f"({len(message)} bytes)")
+        answer = await self._answer()
+        if answer.code != _DONE:
+            raise _in_step("data", answer.refusal("The message was refused."))
+
     def part(self) -> None:
         """QUIT, whose answer is not worth waiting for."""
         self._wire.part(b"QUIT")
@@ -127,6 +148,11 @@ class SmtpSession:
             refusal = answer.refusal("The server refused the sign-in.")
             raise refusal.because("smtp", challenge) if challenge else refusal
 
+    async def _transact(self, table_step: str, command: bytes, otherwise: str, code: int = _DONE) -> None:
+        answer = await self._command(command, command.decode())
+        if answer.code != code and (code, answer.code) != (_DONE, _FORWARDED):
+            raise _in_step(table_step, answer.refusal(otherwise))
+
     async def _expect(self, code: int, command: bytes, otherwise: str) -> Answer:
         answer = await self._command(command, command.decode())
         if answer.code != code:
@@ -159,3 +185,8 @@ class SmtpSession:
                 raise Fault.found("MALFORMED", f"The server's answer has more than {REPLY_LIMIT} bytes.")
             if found["more"] != "-":
                 return Answer(int(found["code"]), "\n".join(lines), tuple(texts))
+
+
+def _in_step(table_step: str, fault: Fault) -> Fault:
+    fault.table_step = table_step
+    return fault

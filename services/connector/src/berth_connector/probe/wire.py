@@ -94,7 +94,7 @@ class Wire:
             Fault: more than the server's agreement has arrived: whatever was sent in plain text would pass for TLS.
             OSError: the handshake failed.
         """
-        if await self._has_unread():
+        if await self._unread(1):
             raise Fault.found("INJECTED", "More bytes followed the answer to STARTTLS.")
         await self._writer.start_tls(tls, server_hostname=name)
 
@@ -158,9 +158,27 @@ class Wire:
         """Free the socket at once."""
         self._writer.transport.abort()
 
-    async def _has_unread(self) -> bool:
+    async def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Leave the connection to a protocol, which also gets what has arrived already. Nothing is read or written here again.
+
+        The wire still owns the socket: keep it, and abort it at the end.
+
+        Raises:
+            EOFError: the server has closed the connection.
+        """
+        arrived = await self._unread(2 * LINE_LIMIT)
+        if self._reader.at_eof():
+            raise EOFError
+        transport = self._writer.transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if arrived:
+            protocol.data_received(arrived)
+
+    async def _unread(self, limit: int) -> bytes:
+        """What has arrived already, up to a limit."""
         try:
             async with asyncio.timeout(0):
-                return bool(await self._reader.read(1))
+                return await self._reader.read(limit)
         except TimeoutError:
-            return False
+            return b""

@@ -30,9 +30,11 @@ from berth_events.contracts.billing import (
 )
 from berth_events.contracts.cloudevents import Headers, InvalidRecord, from_binary, to_binary
 from berth_events.contracts.domains import (
+    BulkSenderCheck,
     CheckState,
     DkimCheck,
     DmarcCheck,
+    DnssecCheck,
     DomainAudited,
     DomainEvent,
     DomainHealthChanged,
@@ -45,6 +47,7 @@ from berth_events.contracts.domains import (
     SenderCheck,
     SpfCheck,
     SpfTerm,
+    TransportCheck,
     WebCheck,
     domain_id,
 )
@@ -94,6 +97,7 @@ __all__ = [
     "AccountUpdated",
     "AccountVerificationRequested",
     "BillingEvent",
+    "BulkSenderCheck",
     "CheckState",
     "Checkup",
     "ConnectionSettings",
@@ -101,6 +105,7 @@ __all__ = [
     "Diagnosis",
     "DkimCheck",
     "DmarcCheck",
+    "DnssecCheck",
     "DomainAudited",
     "DomainEvent",
     "DomainHealthChanged",
@@ -136,6 +141,7 @@ __all__ = [
     "SubscriptionActivated",
     "SubscriptionChanged",
     "SubscriptionEnded",
+    "TransportCheck",
     "UnknownEvent",
     "Value",
     "Verification",

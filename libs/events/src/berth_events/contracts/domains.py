@@ -9,9 +9,11 @@ from berth_events.contracts import topics
 from berth_events.contracts.base import DomainName, Event, Identifier, Text, Timestamp, Value
 
 __all__ = [
+    "BulkSenderCheck",
     "CheckState",
     "DkimCheck",
     "DmarcCheck",
+    "DnssecCheck",
     "DomainAudited",
     "DomainEvent",
     "DomainHealthChanged",
@@ -24,6 +26,7 @@ __all__ = [
     "SenderCheck",
     "SpfCheck",
     "SpfTerm",
+    "TransportCheck",
     "WebCheck",
     "domain_id",
 ]
@@ -167,6 +170,34 @@ class WebCheck(Value):
     https: bool | None = Field(default=None, description="https://domain/ answers with a valid certificate")
 
 
+class TransportCheck(Value):
+    """What is asked of senders about TLS on the way to the domain's mail exchanges."""
+
+    mta_sts: Literal["enforce", "testing", "none"] | None = Field(
+        default=None, description="the mode of the MTA-STS policy (RFC 8461); null: none in force, or not known"
+    )
+    tls_rpt: Text | None = Field(default=None, description="the TLSRPT record (RFC 8460); null: none, or not known")
+    dane: bool | None = Field(
+        default=None,
+        description="whether every mail exchange has a usable TLSA record in a signed zone (RFC 7672); null: not known",
+    )
+
+
+class DnssecCheck(Value):
+    """Whether the domain's zone is signed, and the signatures hold (RFC 4035)."""
+
+    state: CheckState = Field(description="pass: unsigned, or signed and valid; fail: validating resolvers refuse it")
+    signed: bool | None = Field(default=None, description="whether the parent zone has a DS record; null: not known")
+
+
+class BulkSenderCheck(Value):
+    """Whether what the DNS shows meets the rules for senders of bulk mail; null: not known."""
+
+    google: bool | None = Field(default=None, description="of Google, since 2024")
+    yahoo: bool | None = Field(default=None, description="of Yahoo, since 2024")
+    microsoft: bool | None = Field(default=None, description="of Microsoft, since 2025")
+
+
 class DomainRecord(Value):
     """Everything that one audit says of a domain."""
 
@@ -177,6 +208,14 @@ class DomainRecord(Value):
     senders: tuple[SenderCheck, ...] = Field(default=(), description="the addresses known to send for the domain")
     registration: Registration | None = Field(default=None, description="of the registered domain; null: not asked")
     web: WebCheck | None = Field(default=None, description="null: not asked")
+    transport: TransportCheck | None = Field(default=None, description="TLS between mail servers; null: not asked")
+    dnssec: DnssecCheck | None = Field(default=None, description="signatures of the zone; null: not asked")
+    name_servers: tuple[Text, ...] = Field(
+        default=(), description="of the zone that the domain is in; empty: not known"
+    )
+    bulk_sender: BulkSenderCheck | None = Field(
+        default=None, description="readiness for the rules of large mailbox providers; null: not asked"
+    )
     health_score: int | None = Field(
         default=None,
         ge=0,

@@ -57,7 +57,7 @@ class _Server(asyncio.DatagramProtocol):
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, half: float) -> None:
     loop = asyncio.get_running_loop()
     while data := await reader.read(65_536):
-        loop.call_later(half, writer.write, data)
+        loop.call_later(half, lambda later=data: None if writer.is_closing() else writer.write(later))
 
 
 async def _serve(target: tuple[str, int], seconds: float) -> None:

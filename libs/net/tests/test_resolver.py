@@ -20,11 +20,14 @@ RECORDS = {
     ("four.test.", "A"): "192.0.2.4",
     ("broken6.test.", "A"): "192.0.2.6",
     ("slow6.test.", "A"): "192.0.2.7",
+    ("1.2.0.192.in-addr.arpa.", "PTR"): "Both.test.",
+    ("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.", "PTR"): "both6.test.",
 }
 RCODES = {
     ("broken6.test.", "AAAA"): dns.rcode.SERVFAIL,
     ("failing.test.", "A"): dns.rcode.SERVFAIL,
     ("failing.test.", "AAAA"): dns.rcode.SERVFAIL,
+    ("66.2.0.192.in-addr.arpa.", "PTR"): dns.rcode.SERVFAIL,
 }
 SILENT = {("slow6.test.", "AAAA"), ("silent.test.", "A"), ("silent.test.", "AAAA")}
 
@@ -98,3 +101,12 @@ async def test_search_domains_play_no_part(resolvers: Resolvers) -> None:
 async def test_localhost_is_this_machine_whatever_a_server_says(host: str) -> None:
     resolver = DnsResolver(["192.0.2.1:53"], deadline=0.1)
     assert await resolver.addresses(host) == (ip_address("127.0.0.1"), ip_address("::1"))
+
+
+async def test_the_names_of_an_address(resolvers: Resolvers) -> None:
+    resolver = resolvers(1)
+    assert await resolver.names(ip_address("192.0.2.1")) == ("both.test",)
+    assert await resolver.names(ip_address("2001:db8::1")) == ("both6.test",)
+    assert await resolver.names(ip_address("192.0.2.99")) == ()
+    with pytest.raises(LookupFailed):
+        await resolver.names(ip_address("192.0.2.66"))

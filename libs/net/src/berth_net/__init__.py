@@ -5,7 +5,7 @@ from berth_net.guard import MAIL_PORTS, HostGuard, Policy, PortRefused, VettedHo
 from berth_net.hosts import HostRefused, canonical_name
 from berth_net.memory import RememberingResolver
 from berth_net.nameservers import Nameserver, parse_nameserver
-from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed
+from berth_net.resolver import AddressResolver, DnsResolver, HostNotFound, LookupFailed, ReverseResolver
 
 __all__ = [
     "MAIL_PORTS",
@@ -21,6 +21,7 @@ __all__ = [
     "Policy",
     "PortRefused",
     "RememberingResolver",
+    "ReverseResolver",
     "VettedHost",
     "canonical_name",
     "is_routable",

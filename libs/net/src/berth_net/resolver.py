@@ -15,7 +15,7 @@ import dns.resolver
 from berth_net.addresses import Address
 from berth_net.nameservers import Nameserver, parse_nameserver
 
-__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed"]
+__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "ReverseResolver"]
 
 _LOOPBACK: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
@@ -39,6 +39,18 @@ class AddressResolver(Protocol):
 
         Raises:
             HostNotFound: it has none.
+            LookupFailed: the question was not answered.
+        """
+        ...
+
+
+class ReverseResolver(Protocol):
+    """Finds the names of an address."""
+
+    async def names(self, address: Address) -> tuple[str, ...]:
+        """What the address is called, as whoever holds it says. Names are strangers' words.
+
+        Raises:
             LookupFailed: the question was not answered.
         """
         ...
@@ -90,6 +102,18 @@ class DnsResolver:
         if unanswered is not None:
             raise LookupFailed(f"The lookup of {host} failed: {type(unanswered).__name__}.") from unanswered
         raise HostNotFound(f"The host {host} does not exist or has no address. Check its spelling.")
+
+    async def names(self, address: Address) -> tuple[str, ...]:
+        """The names of an address (PTR), lower case, without a final dot; none when it has none. See `ReverseResolver.names`."""
+        try:
+            answer = await self._resolver.resolve_address(
+                str(address), lifetime=self._deadline, search=False, raise_on_no_answer=False
+            )
+        except dns.resolver.NXDOMAIN:
+            return ()
+        except dns.exception.DNSException as error:
+            raise LookupFailed(f"The lookup of {address} failed: {type(error).__name__}.") from error
+        return tuple(record.target.to_text(omit_final_dot=True).lower() for record in answer.rrset or ())
 
     async def _ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> list[Address]:
         answer = await self._resolver.resolve(

@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from berth_gateway.accounts import schemas
-from berth_gateway.api import examples, import_examples
+from berth_gateway.api.examples import accounts as examples
+from berth_gateway.api.examples import imports as import_examples
 from berth_gateway.dialects.mailreach import examples as mailreach_examples
 from berth_gateway.dialects.mailreach.schemas import Account, ImapAuthError, ImapAuthRequest
 from berth_gateway.imports.schemas import Import, ImportPlan, ImportRowPage

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from berth_gateway.api import webhook_examples as examples
+from berth_gateway.api.examples import webhooks as examples
 from berth_gateway.webhooks import schemas
 from berth_gateway.webhooks.secrets import SecretBox, SecretUnreadable, new_secret, parse_webhook_key
 from berth_testing.gateway_harness import GatewayHarness, Project

@@ -12,11 +12,8 @@ from berth_gateway.api import (
     account_actions,
     account_details,
     accounts,
-    change_examples,
     domains,
     events,
-    examples,
-    import_examples,
     imports,
     keys,
     openapi,
@@ -25,10 +22,10 @@ from berth_gateway.api import (
     problems,
     tags,
     usage,
-    webhook_examples,
     webhooks,
     workspaces,
 )
+from berth_gateway.api.examples import CANONICAL
 from berth_gateway.api.middleware import BodyLimit, RequestIdentity
 from berth_gateway.api.services import Services
 from berth_gateway.dialects import Dialect, mailreach, sendkit, smartlead
@@ -64,8 +61,7 @@ def make_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app, _render)
-    canonical = (examples.EXAMPLES, change_examples.EXAMPLES, webhook_examples.EXAMPLES, import_examples.EXAMPLES)
-    sources = (*canonical, *(dialect.EXAMPLES for dialect in _DIALECTS))
+    sources = (CANONICAL, *(dialect.EXAMPLES for dialect in _DIALECTS))
     openapi.install(app, {name: example for source in sources for name, example in source.items()})
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_max_body_bytes, render=_render)

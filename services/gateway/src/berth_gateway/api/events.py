@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_gateway.accounts.schemas import Instant
 from berth_gateway.api.authentication import ReadsEvents
-from berth_gateway.api.examples import EVENT_STREAM
+from berth_gateway.api.examples.events import EVENT_STREAM
 from berth_gateway.api.openapi import KEY, problems
 from berth_gateway.api.paths import decode_cursor, encode_cursor
 from berth_gateway.api.services import Provided, Services

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS, Connection
 from berth_gateway.api.authentication import ReadsWorkspaces, WritesWorkspaces
 from berth_gateway.api.conditional import READ, IfChanged
+from berth_gateway.api.examples.imports import PROGRESS_STREAM, REJECTED
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
-from berth_gateway.api.import_examples import PROGRESS_STREAM, REJECTED
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import ImportId, WorkspaceId, decode_cursor, encode_cursor
 from berth_gateway.api.problems import field_faults

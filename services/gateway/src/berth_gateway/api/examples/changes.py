@@ -1,8 +1,8 @@
-"""The examples of the calls that change accounts, and of domains and usage. A test holds each against its model."""
+"""Examples of what changes accounts, and of probes, tags, domains and usage."""
 
 from typing import Any, Final
 
-from berth_gateway.api.examples import ACCOUNT, ACCOUNT_INPUTS, VERIFICATION
+from berth_gateway.api.examples.accounts import ACCOUNT, ACCOUNT_INPUTS, VERIFICATION
 
 __all__ = ["EXAMPLES"]
 

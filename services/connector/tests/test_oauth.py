@@ -432,6 +432,16 @@ async def test_a_key_that_is_deleted_later_is_found_by_few(asker: Asker) -> None
     assert asker.asked <= 1 + THREADS
 
 
+async def test_what_another_replica_has_proven_ends_a_refusal(asker: Asker) -> None:
+    application = asker.microsoft()
+    application.roles = ()
+    assert (await asker.diagnosis()).code == "OAUTH_CONSENT_MISSING"
+    application.roles = (IMAP_ROLE, SMTP_ROLE)
+    assert (await asker.diagnosis()).code == "OAUTH_CONSENT_MISSING"  # remembered
+    asker.clock.step(1)
+    assert await asker.token(since=asker.clock.now())
+
+
 async def test_missing_delegation_is_found_once_for_a_domain(asker: Asker) -> None:
     asker.google("m0@good.example")
     mailboxes = [f"m{number}@bad.example" for number in range(100)]

@@ -125,7 +125,8 @@ class SignIn:
                 return Erased(via)
             subject = next((server.username for server in (imap, smtp) if server), request.address)
             roles = {role for role, server in ((IMAP_ROLE, imap), (SMTP_ROLE, smtp)) if server}
-            fetch = partial(self._tokens.token, key, subject, credential, roles=roles, fresh=fresh)
+            since = workspace.verified_at
+            fetch = partial(self._tokens.token, key, subject, credential, roles=roles, fresh=fresh, since=since)
         return Ready(
             request=request.model_copy(update={"credential_ref": key.credential_ref}),
             imap=Login(_by_token(imap), "") if imap else None,

@@ -12,6 +12,8 @@ CREATE TABLE email_workspace (
     state             text NOT NULL DEFAULT 'unknown' CHECK (state IN ('unknown', 'verified', 'rejected')),
     diagnosis         jsonb,
     failures          int NOT NULL DEFAULT 0,
+    -- when a token was had last to prove it: what another replica remembers of a refusal before that is over
+    verified_at       timestamptz,
     -- the version that was proven last: accounts go on with it until a newer one is proven
     proven_version    int,
     proven_tenant_id  text,

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,6 +34,7 @@ _BEFORE_EXPIRY: Final = timedelta(minutes=1)
 _FRESH: Final = timedelta(minutes=1)
 #: How long what was refused is not asked for again, unless somebody wants to know.
 _REMEMBERED: Final = timedelta(minutes=4)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -56,7 +57,7 @@ def concerns_domain(diagnosis: "Diagnosis") -> bool:
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     fault: Fault
-    until: datetime
+    at: datetime
 
 
 class TokenSource:
@@ -88,6 +89,7 @@ class TokenSource:
         *,
         roles: AbstractSet[str] = frozenset(),
         fresh: bool = False,
+        since: datetime | None = None,
         ask_anyway: bool = False,
     ) -> str:
         """An access token.
@@ -98,6 +100,7 @@ class TokenSource:
             credential: the secret of that version.
             roles: Microsoft's permissions that it has to carry.
             fresh: a mail server has refused the last one.
+            since: when the credential was proven last, perhaps by another replica: earlier refusals of it are over.
             ask_anyway: what is remembered of a refusal does not count.
 
         Raises:
@@ -106,12 +109,13 @@ class TokenSource:
         domain = subject.rpartition("@")[2].lower() if subject else None
         subject = subject if key.provider == "google" else None
         scope = (key.id, domain if subject else None)
+        known_since = None if ask_anyway else since or _LONG_AGO
         found = self._kept((key.id, subject), roles, fresh=fresh)
         if found is None:
             async with self._lock(("token", key.id, subject)):
                 found = self._kept((key.id, subject), roles, fresh=fresh)
                 if found is None:
-                    found = await self._first(scope, key, subject, credential, ask_anyway=ask_anyway)
+                    found = await self._first(scope, key, subject, credential, known_since)
         _check_roles(found, roles)
         return found.value
 
@@ -120,21 +124,31 @@ class TokenSource:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _first(
-        self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential, *, ask_anyway: bool
+        self,
+        scope: _Scope,
+        key: WorkspaceKey,
+        subject: str | None,
+        credential: Credential,
+        known_since: datetime | None,
     ) -> AccessToken:
         """The first one of a scope goes alone; the others wait for what it brings."""
         if scope not in self._proven:
             async with self._lock(("scope", *scope)):
                 if scope not in self._proven:
-                    return await self._ask(scope, key, subject, credential, ask_anyway=ask_anyway)
-        return await self._ask(scope, key, subject, credential, ask_anyway=ask_anyway)
+                    return await self._ask(scope, key, subject, credential, known_since)
+        return await self._ask(scope, key, subject, credential, known_since)
 
     async def _ask(
-        self, scope: _Scope, key: WorkspaceKey, subject: str | None, credential: Credential, *, ask_anyway: bool
+        self,
+        scope: _Scope,
+        key: WorkspaceKey,
+        subject: str | None,
+        credential: Credential,
+        known_since: datetime | None,
     ) -> AccessToken:
         async with asyncio.timeout(_LIMIT_S), self._slots:
-            if not ask_anyway:  # whoever waits for a slot learns what was refused meanwhile
-                self._refuse(scope)
+            if known_since is not None:  # whoever waits for a slot learns what was refused meanwhile
+                self._refuse(scope, known_since)
             try:
                 token = await self._fetch(key, subject, credential)
             except Fault as fault:
@@ -170,18 +184,21 @@ class TokenSource:
 
     def _remember(self, scope: _Scope, fault: Fault, service: str) -> None:
         diagnosis = self._table.diagnose("oauth", "token", fault.replies, Origin(service=service), "").diagnosis
-        until = self._clock.now() + _REMEMBERED
+        refusal = _Refusal(fault, self._clock.now())
         if concerns_workspace(diagnosis):
-            _keep(self._refusals, (scope[0], None), _Refusal(fault, until), _MAX_REFUSALS)
+            _keep(self._refusals, (scope[0], None), refusal, _MAX_REFUSALS)
         elif concerns_domain(diagnosis):
             self._proven.pop(scope, None)
-            _keep(self._refusals, scope, _Refusal(fault, until), _MAX_REFUSALS)
+            _keep(self._refusals, scope, refusal, _MAX_REFUSALS)
 
-    def _refuse(self, scope: _Scope) -> None:
-        for known in ((scope[0], None), scope):
-            refusal = self._refusals.get(known)
-            if refusal is not None and self._clock.now() < refusal.until:
-                raise refusal.fault.again()
+    def _refuse(self, scope: _Scope, known_since: datetime) -> None:
+        expired = self._clock.now() - _REMEMBERED
+        of_all = self._refusals.get((scope[0], None))
+        of_domain = self._refusals.get(scope) if scope[1] else None
+        if of_all is not None and of_all.at > max(expired, known_since):
+            raise of_all.fault.again()
+        if of_domain is not None and of_domain.at > expired:
+            raise of_domain.fault.again()
 
     def _lock(self, name: tuple[object, ...]) -> asyncio.Lock:
         lock = self._locks.get(name)

@@ -46,6 +46,7 @@ class Workspace:
         state: what is known of the newest one.
         diagnosis: why that one was rejected.
         failures: how many times in a row its verification failed.
+        verified_at: when it was proven last.
         secret_expires_at: when it ends, if that is known.
     """
 
@@ -57,6 +58,7 @@ class Workspace:
     state: Literal["unknown", "verified", "rejected"]
     diagnosis: Diagnosis | None
     failures: int
+    verified_at: datetime | None
     secret_expires_at: datetime | None
 
     @property
@@ -132,14 +134,15 @@ async def lock(connection: "Connection", workspace_id: UUID) -> Workspace | None
     )
 
 
-async def verify(connection: "Connection", workspace_id: UUID) -> None:
+async def verify(connection: "Connection", workspace_id: UUID, now: datetime) -> None:
     """The newest credential is proven: accounts sign in with it from now on."""
     await connection.execute(
         """UPDATE email_workspace
-              SET state = 'verified', diagnosis = NULL, failures = 0,
+              SET state = 'verified', diagnosis = NULL, failures = 0, verified_at = $2,
                   proven_version = version, proven_tenant_id = tenant_id, proven_client_id = client_id
             WHERE workspace_id = $1""",
         workspace_id,
+        now,
     )
 
 
@@ -222,6 +225,7 @@ def _workspace(row: "asyncpg.Record | None") -> Workspace | None:
         state=row["state"],
         diagnosis=row["diagnosis"] and Diagnosis.model_validate(row["diagnosis"]),
         failures=row["failures"],
+        verified_at=row["verified_at"],
         secret_expires_at=row["secret_expires_at"],
     )
 

@@ -112,7 +112,7 @@ class WorkspaceHandler:
         if workspace is None or workspace.newest != result.key:
             return  # it has another credential by now, which is proven by work of its own
         if result.finding is None:
-            await repository.verify(connection, job.key)
+            await repository.verify(connection, job.key, self._clock.now())
             if workspace.state != "verified":
                 await self._accept(connection, job, workspace)
             return

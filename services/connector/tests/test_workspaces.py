@@ -115,6 +115,24 @@ async def test_a_rejected_workspace_stops_at_once(provider: str, bench: Any) -> 
     assert await bench.said() == ["EmailWorkspaceRejected"]
 
 
+async def test_a_key_that_is_deleted_later_is_found_by_the_accounts(bench: Any) -> None:
+    accounts = [bench.account(f"m{number}@acme.example") for number in range(30)]
+    await bench.create(bench.google(*(account.address for account in accounts)))
+    await bench.take(*accounts)
+    await bench.settle()
+    for known in bench.service.google.accounts.values():
+        known.keys.clear()
+    asked = bench.asked
+    bench.advance(days=1.2)
+    await bench.settle()
+    assert await bench.said() == ["EmailWorkspaceVerified", "EmailWorkspaceRejected"]
+    for account in accounts:
+        assert await bench.said(account.account_id) == ["AccountConnected", "AccountDisconnected"]
+    assert bench.asked - asked <= 8  # as many as ask side by side
+    bench.advance(days=30)
+    assert await bench.settle() == 0
+
+
 async def test_new_credentials_bring_the_accounts_back(bench: Any) -> None:
     secret = bench.microsoft(ADDRESS)
     account = bench.account()

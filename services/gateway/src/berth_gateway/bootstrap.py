@@ -158,6 +158,7 @@ def compose(
     import_progress = Waiting(pool, imports.moved, clock, every=_IMPORT_POLL_S)
     services = Services(
         pool=pool,
+        store=store,
         clock=clock,
         operator_key=OperatorKey(operator_key),
         rate_limits=RateLimits(settings.berth_rate_limit, settings.berth_wrong_key_limit),

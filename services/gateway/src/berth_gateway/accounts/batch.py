@@ -98,14 +98,13 @@ class Batch:
             case "reconnect":
                 return await self._changes.verify(connection, tenant, account_id, context)
             case "checkup":
-                _, entries = await self._changes.check_up(connection, tenant, account_id, context)
-                return entries
+                return await self._changes.check_up(connection, tenant, account_id, context)
             case "suspend":
                 return await self._changes.suspend(connection, tenant, account_id, reason, context)
             case "resume":
                 return await self._changes.resume(connection, tenant, account_id, context)
             case "remove":
-                return await self._accounts.remove_entries(connection, tenant, account_id, context)
+                return await self._accounts.remove(connection, tenant, account_id, context)
             case "tag" | "untag":
                 return await self._retag(connection, tenant, action, account_id, context, tags)
 

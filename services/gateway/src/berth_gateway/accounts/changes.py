@@ -220,8 +220,8 @@ class Changes:
 
     async def check_up(
         self, connection: "Connection", tenant: Tenant, account_id: UUID, context: "Context"
-    ) -> tuple[UUID, list[feed.Entry]]:
-        """Have one message sent from the account to itself. Returns the checkup's id, which its result will carry.
+    ) -> list[feed.Entry]:
+        """Have one message sent from the account to itself.
 
         Raises:
             NotFound: the project has no such account.
@@ -231,11 +231,10 @@ class Changes:
         if row["imap"] is None or row["smtp"] is None or row["imap_issue"]:
             detail = "A checkup sends a message and looks for it; this account does only one of both."
             raise InvalidFields([FieldFault("account_id", detail, "Give it an IMAP and an SMTP server that work.")])
-        checkup_id = uuid4()
         event = AccountCheckupRequested(
-            **self._ids(row), **self._connection(row), address=row["address"], checkup_id=checkup_id
+            **self._ids(row), **self._connection(row), address=row["address"], checkup_id=uuid4()
         )
-        return checkup_id, await self._append(connection, row, [event], context)
+        return await self._append(connection, row, [event], context)
 
     async def audit_domain(
         self, connection: "Connection", tenant: Tenant, domain: str, context: "Context"

@@ -122,15 +122,7 @@ class Accounts:
         await feed.publish(connection, entries)
         return account_id, reference
 
-    async def remove(self, connection: "Connection", tenant: Tenant, account_id: UUID, context: Context) -> None:
-        """Remove an account because its owner asked.
-
-        Raises:
-            NotFound: the project has no such account.
-        """
-        await feed.publish(connection, await self.remove_entries(connection, tenant, account_id, context))
-
-    async def remove_entries(
+    async def remove(
         self, connection: "Connection", tenant: Tenant, account_id: UUID, context: Context
     ) -> list[feed.Entry]:
         """Remove an account because its owner asked; the caller publishes the entries of the feed.

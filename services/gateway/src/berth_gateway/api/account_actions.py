@@ -6,8 +6,6 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Request, status
 from starlette.responses import Response
 
-from berth_events.runtime.database import Connection
-from berth_gateway import feed
 from berth_gateway.accounts.change_schemas import BatchInput, BatchReport, CredentialsInput, ProbeReport, Reason
 from berth_gateway.accounts.commands import ConnectAccount
 from berth_gateway.accounts.connecting import Connect, Existing
@@ -18,7 +16,7 @@ from berth_gateway.api.authentication import Writes
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import AccountId
-from berth_gateway.api.services import Provided, Services, context_of
+from berth_gateway.api.services import Provided, Services, context_of, publish
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
 from berth_gateway.tenants.keyring import Caller
 
@@ -51,13 +49,10 @@ async def reconnect_account(request: Request, services: Provided, caller: Writes
 
     When its credential was refused within the last minute, it is not tried again: the account still shows that result.
     """
-
-    async def command(connection: Connection) -> Answer:
-        entries = await services.changes.verify(connection, caller.tenant, account_id, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_202_ACCEPTED, None)
-
-    await services.idempotency.run(None, command)
+    await publish(
+        services,
+        lambda connection: services.changes.verify(connection, caller.tenant, account_id, context_of(request)),
+    )
     return await _shown(services, caller, account_id)
 
 
@@ -72,13 +67,10 @@ async def check_up_account(request: Request, services: Provided, caller: Writes,
 
     `checkup` of the account then shows delay, folder, sending address and signature; the event is AccountCheckedUp.
     """
-
-    async def command(connection: Connection) -> Answer:
-        _, entries = await services.changes.check_up(connection, caller.tenant, account_id, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_202_ACCEPTED, None)
-
-    await services.idempotency.run(None, command)
+    await publish(
+        services,
+        lambda connection: services.changes.check_up(connection, caller.tenant, account_id, context_of(request)),
+    )
     return await _shown(services, caller, account_id)
 
 
@@ -91,27 +83,21 @@ async def suspend_account(
     body: Annotated[Reason, Body()] = _NO_REASON,
 ) -> Account:
     """Leave the account alone until it is resumed. Its seat stays taken."""
-
-    async def command(connection: Connection) -> Answer:
-        context = context_of(request)
-        entries = await services.changes.suspend(connection, caller.tenant, account_id, body.reason, context)
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
-
-    await services.idempotency.run(None, command)
+    context = context_of(request)
+    await publish(
+        services,
+        lambda connection: services.changes.suspend(connection, caller.tenant, account_id, body.reason, context),
+    )
     return await _shown(services, caller, account_id)
 
 
 @router.post("/{account_id}/resume", operation_id="resumeAccount", responses=problems(*KEY, NotFound))
 async def resume_account(request: Request, services: Provided, caller: Writes, account_id: AccountId) -> Account:
     """Look after the account again, beginning with a verification."""
-
-    async def command(connection: Connection) -> Answer:
-        entries = await services.changes.resume(connection, caller.tenant, account_id, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
-
-    await services.idempotency.run(None, command)
+    await publish(
+        services,
+        lambda connection: services.changes.resume(connection, caller.tenant, account_id, context_of(request)),
+    )
     return await _shown(services, caller, account_id)
 
 

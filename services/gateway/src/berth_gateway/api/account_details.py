@@ -3,19 +3,16 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, status
+from fastapi import APIRouter, Query, Request
 
-from berth_events.runtime.database import Connection
-from berth_gateway import feed
 from berth_gateway.accounts.change_schemas import AliasInput, AliasList, Statistics
 from berth_gateway.accounts.mailboxes import Change
 from berth_gateway.accounts.presentation import statistics
 from berth_gateway.accounts.translation import aliases_of
 from berth_gateway.api.authentication import Reads, Writes
-from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import AccountId
-from berth_gateway.api.services import Provided, context_of
+from berth_gateway.api.services import Provided, context_of, publish
 from berth_gateway.errors import InvalidFields, NotFound
 
 __all__ = ["router"]
@@ -53,10 +50,8 @@ async def set_aliases(
     """Say which addresses the account may send from besides its own: these and no others."""
     change = Change(aliases=aliases_of(body))
 
-    async def command(connection: Connection) -> Answer:
-        entries = await services.changes.update(connection, caller.tenant, account_id, change, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
-
-    await services.idempotency.run(None, command)
+    await publish(
+        services,
+        lambda connection: services.changes.update(connection, caller.tenant, account_id, change, context_of(request)),
+    )
     return await list_aliases(services, caller, account_id)

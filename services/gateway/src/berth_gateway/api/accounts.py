@@ -19,7 +19,7 @@ from berth_gateway.api.conditional import READ, IfChanged, IfUnchanged, tagged
 from berth_gateway.api.idempotency import Answer, IdempotencyKey
 from berth_gateway.api.openapi import BODY, KEY, problems
 from berth_gateway.api.paths import AccountId, decode_cursor, encode_cursor
-from berth_gateway.api.services import Provided, Services, context_of
+from berth_gateway.api.services import Provided, Services, context_of, publish
 from berth_gateway.errors import (
     AddressTaken,
     IdempotencyKeyReused,
@@ -198,12 +198,11 @@ async def remove_account(
 ) -> None:
     """Remove an account: its credential is erased and its seat is free at once."""
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         await _require(services, connection, caller, account_id, if_unchanged)
-        await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
-        return Answer(status.HTTP_204_NO_CONTENT, None)
+        return await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
 
 
 async def _require(

@@ -5,15 +5,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, status
 from starlette.responses import Response
 
-from berth_events.runtime.database import Connection
-from berth_gateway import feed
 from berth_gateway.accounts.schemas import Text
 from berth_gateway.api.authentication import ReadsDomains, WritesDomains
 from berth_gateway.api.conditional import READ, IfChanged
-from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import KEY, problems
 from berth_gateway.api.paths import decode_name, encode_name
-from berth_gateway.api.services import Provided, context_of
+from berth_gateway.api.services import Provided, context_of, publish
 from berth_gateway.domains.presentation import domain_detail, domain_summary
 from berth_gateway.domains.repository import DomainView
 from berth_gateway.domains.schemas import DomainDetail, DomainPage
@@ -77,13 +74,10 @@ async def get_domain(services: Provided, caller: ReadsDomains, domain: DomainNam
 )
 async def audit_domain(request: Request, services: Provided, caller: WritesDomains, domain: DomainName) -> DomainDetail:
     """Audit the domain again now. The answer still shows the last audit; `last_check_at` tells when there is a new one."""
-
-    async def command(connection: Connection) -> Answer:
-        entries = await services.changes.audit_domain(connection, caller.tenant, domain, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_202_ACCEPTED, None)
-
-    await services.idempotency.run(None, command)
+    await publish(
+        services,
+        lambda connection: services.changes.audit_domain(connection, caller.tenant, domain, context_of(request)),
+    )
     return domain_detail(await _found(services, caller, domain))
 
 

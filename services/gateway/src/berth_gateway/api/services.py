@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from berth_events.runtime.store import Context
+from berth_gateway import feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from uuid import UUID
 
     from berth_events.contracts import Verification
     from berth_events.runtime.clock import Clock
-    from berth_events.runtime.database import Pool
+    from berth_events.runtime.database import Connection, Pool
+    from berth_events.runtime.store import EventStore
     from berth_gateway.accounts.batch import Batch
     from berth_gateway.accounts.changes import Changes
     from berth_gateway.accounts.commands import Accounts
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from berth_gateway.workspaces.commands import Workspaces
     from berth_gateway.workspaces.repository import WorkspaceRepository
 
-__all__ = ["Provided", "Services", "StreamTiming", "context_of"]
+__all__ = ["Provided", "Services", "StreamTiming", "context_of", "publish"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Services:
     """Everything behind the endpoints."""
 
     pool: "Pool"
+    store: "EventStore"
     clock: "Clock"
     operator_key: "OperatorKey"
     rate_limits: "RateLimits"
@@ -108,3 +111,10 @@ Provided = Annotated[Services, Depends(_services)]
 def context_of(request: Request) -> Context:
     """The context of what the request makes happen."""
     return Context(correlation_id=request.state.request_id, traceparent=request.state.traceparent)
+
+
+async def publish(services: Services, change: "Callable[[Connection], Awaitable[list[feed.Entry]]]") -> None:
+    """Make a change in a transaction, with its entries in the projects' feeds; afterwards the relay is woken."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await feed.publish(connection, await change(connection))
+    services.store.notify()

@@ -9,7 +9,7 @@ from berth_gateway import feed
 from berth_gateway.accounts.mailboxes import Change
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.idempotency import Answer
-from berth_gateway.api.services import Provided, context_of
+from berth_gateway.api.services import Provided, context_of, publish
 from berth_gateway.dialects.mailreach.account_schemas import (
     AccountUpdate,
     Alias,
@@ -60,15 +60,13 @@ async def _show(services: Provided, caller: Reads, account_id: Number) -> Accoun
 
 async def _update(request: Request, services: Provided, caller: Writes, account_id: Number) -> Account:
     """Change settings; what is not passed stays as it is. Answers the changed account."""
-    change = change_of(await read(request, AccountUpdate))
+    asked = change_of(await read(request, AccountUpdate))
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         view = await account_by(services, connection, caller.tenant.project_id, account_id)
-        entries = await services.changes.update(connection, caller.tenant, view.account_id, change, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
+        return await services.changes.update(connection, caller.tenant, view.account_id, asked, context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
     return await _show(services, caller, account_id)
 
 
@@ -82,52 +80,45 @@ async def _delete(
     """Remove an account; its credential is erased, its seat is free at once."""
     del disconnect_reason
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         view = await account_by(services, connection, caller.tenant.project_id, account_id)
-        await services.accounts.remove(connection, caller.tenant, view.account_id, context_of(request))
-        return Answer(status.HTTP_200_OK, None)
+        return await services.accounts.remove(connection, caller.tenant, view.account_id, context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
     return Success()
 
 
 async def _reconnect(request: Request, services: Provided, caller: Writes, account_id: Number) -> Queued:
     """Verify an account again; one that is suspended is resumed. A password refused within the last minute is not tried."""
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         view = await account_by(services, connection, caller.tenant.project_id, account_id)
         entries = await services.changes.resume(connection, caller.tenant, view.account_id, context_of(request))
-        entries += await services.changes.verify(connection, caller.tenant, view.account_id, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_201_CREATED, None)
+        return entries + await services.changes.verify(connection, caller.tenant, view.account_id, context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
     return Queued(job_id=request.state.request_id)
 
 
 async def _suspend(request: Request, services: Provided, caller: Writes, account_id: Number) -> Account:
     """Leave an account alone. Its seat stays taken."""
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         view = await account_by(services, connection, caller.tenant.project_id, account_id)
-        entries = await services.changes.suspend(connection, caller.tenant, view.account_id, "", context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_200_OK, None)
+        return await services.changes.suspend(connection, caller.tenant, view.account_id, "", context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
     return await _show(services, caller, account_id)
 
 
 async def _check_up(request: Request, services: Provided, caller: Writes, account_id: Number) -> Queued:
     """Send a message from the account to itself; `sending_ip` and the like then show what it told."""
 
-    async def command(connection: Connection) -> Answer:
+    async def change(connection: Connection) -> list[feed.Entry]:
         view = await account_by(services, connection, caller.tenant.project_id, account_id)
-        _, entries = await services.changes.check_up(connection, caller.tenant, view.account_id, context_of(request))
-        await feed.publish(connection, entries)
-        return Answer(status.HTTP_201_CREATED, None)
+        return await services.changes.check_up(connection, caller.tenant, view.account_id, context_of(request))
 
-    await services.idempotency.run(None, command)
+    await publish(services, change)
     return Queued(job_id=request.state.request_id)
 
 

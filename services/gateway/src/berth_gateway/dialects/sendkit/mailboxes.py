@@ -171,7 +171,8 @@ async def _delete(request: Request, services: Provided, caller: Writes, mailbox_
 
     async def command(connection: Connection) -> Answer:
         account_id = await identify(connection, caller, mailbox_id)
-        await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
+        removed = await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
+        await feed.publish(connection, removed)
         return Answer(200, None)
 
     await services.idempotency.run(None, command)

@@ -100,7 +100,7 @@ async def _delete(request: Request, services: Provided, caller: Writes, number: 
     """Remove an account: its credential is erased, its seat is free, and it belongs to no campaign any more."""
 
     async def change(connection: Connection, account_id: UUID) -> list[feed.Entry]:
-        return await services.accounts.remove_entries(connection, caller.tenant, account_id, context_of(request))
+        return await services.accounts.remove(connection, caller.tenant, account_id, context_of(request))
 
     await _change(services, caller, number, change)
     return _done(number, "Email account deleted successfully!")

@@ -20,7 +20,7 @@ async def test_healthy_domains_are_exact_and_the_others_unknown() -> None:
 
     with bulk_dns() as port:
         async with (
-            NameserverResolver([Nameserver("127.0.0.1", port)], attempt=0.4, rounds=2) as resolver,
+            NameserverResolver([Nameserver("127.0.0.1", port)], attempt=0.6, rounds=2) as resolver,
             AnswerCache(resolver, entries_max=500) as cache,
         ):
             auditor = Auditor(cache, probe=lambda: "probe")

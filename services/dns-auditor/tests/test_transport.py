@@ -11,6 +11,9 @@ from typing import cast
 import pytest
 import trustme
 from dnslib import QTYPE, RR, A, DNSRecord
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded
 
 from berth_dns_auditor.nameservers import Nameserver, NameserverResolver
 from berth_dns_auditor.resolver import TemporaryDnsError
@@ -294,6 +297,36 @@ class Https:
         writer.close()
 
 
+class Https2:
+    """The same over HTTP/2 alone, as some name servers want it.
+
+    Attributes:
+        connections: How many came.
+    """
+
+    def __init__(self) -> None:
+        self.connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        bodies: dict[int, bytes] = {}
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(connection.data_to_send())
+                if not (data := await reader.read(65_536)):
+                    break
+                for event in connection.receive_data(data):
+                    if isinstance(event, DataReceived):
+                        bodies[event.stream_id] = bodies.get(event.stream_id, b"") + event.data
+                    elif isinstance(event, StreamEnded):
+                        headers = [(":status", "200"), ("content-type", "application/dns-message")]
+                        connection.send_headers(event.stream_id, headers)
+                        connection.send_data(event.stream_id, wire(bodies.pop(event.stream_id)), end_stream=True)
+        writer.close()
+
+
 class Names:
     """Resolves one name to loopback.
 
@@ -312,7 +345,7 @@ class Names:
 
 
 @contextlib.asynccontextmanager
-async def https_server(https: Https, context: ssl.SSLContext) -> AsyncIterator[int]:
+async def https_server(https: Https | Https2, context: ssl.SSLContext) -> AsyncIterator[int]:
     server = await asyncio.start_server(https.serve, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
@@ -337,6 +370,20 @@ async def test_over_https_to_one_address(authority: trustme.CA, trusting: ssl.SS
     assert https.heads[0].startswith("post /dns-query http/1.1\r\n")
     assert f"\r\nhost: dns.example:{port}\r\n" in https.heads[0]
     assert "\r\ncontent-type: application/dns-message\r\n" in https.heads[0]
+
+
+async def test_over_http_2_many_questions_share_a_connection(
+    authority: trustme.CA, trusting: ssl.SSLContext, names: Names
+) -> None:
+    https, context = Https2(), identity(authority, "dns.example")
+    context.set_alpn_protocols(["h2"])
+    async with https_server(https, context) as port:
+        server = parse_nameserver(f"https://dns.example:{port}/dns-query")
+        async with NameserverResolver([server], context=trusting) as resolver:
+            answers = await asyncio.gather(*(resolver.query(f"n{number}.example", "A") for number in range(20)))
+
+    assert {answer.records for answer in answers} == {(TRUE,)}
+    assert (https.connections, names.asked) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,31 @@ async def test_the_life_of_a_tag(client: SmartLeadClient) -> None:
         answer = await client.call("POST", f"/email-accounts/tag-manager{slash}", changed)
         assert (answer.status_code, answer.json()) == (200, {"ok": True, "data": changed})
         assert await client.get(f"/email-accounts/tags{slash}") == {"ok": True, "data": [changed, second]}
-    for path, body in (("/tags", {"name": "LOSERS"}), ("/email-accounts/tag-manager", {**changed, "name": "losers"})):
-        answer = await client.call("POST", path, body)
-        assert (answer.status_code, answer.json()["ok"]) == (409, False)
+    answer = await client.call("POST", "/email-accounts/tag-manager", {**changed, "name": "losers"})
+    assert (answer.status_code, answer.json()["ok"]) == (409, False)
     answer = await client.call("POST", "/email-accounts/tag-manager", {**changed, "id": 9})
     assert (answer.status_code, answer.json()) == (
         404,
         {"ok": False, "message": "Tag not found", "error": "Tag not found"},
     )
+
+
+async def test_a_tag_is_made_once(client: SmartLeadClient) -> None:
+    made = {"id": 1, "name": "Winners", "color": "#123456"}
+    bodies = [
+        made,
+        {"name": "WINNERS"},
+        {"id": 0, "name": "winners", "color": "#654321"},
+        {"id": None, "name": "Winners"},
+    ]
+    for path in ("/tags", "/email-accounts/tag-manager"):
+        for body in bodies[path != "/tags" :]:
+            answer = await client.call("POST", path, body)
+            assert (answer.status_code, answer.json()) == (200, {"ok": True, "data": made})
+    answer = await client.call("POST", "/email-accounts/tag-manager", {"name": "New"})
+    assert answer.json()["data"] == {"id": 2, "name": "New", "color": "#4CAF50"}
+    answer = await client.call("POST", "/email-accounts/tag-manager", {"id": 2, "name": "Newer"})
+    assert answer.json()["data"] == {"id": 2, "name": "Newer", "color": "#4CAF50"}
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -133,10 +150,17 @@ async def test_mapping_tags(harness: GatewayHarness, client: SmartLeadClient, sl
     given = await client.call("POST", path, {"email_account_ids": [1, 2], "tag_ids": [1]})
     assert (given.status_code, given.json()) == (
         200,
-        {"ok": True, "message": "Tags added to email accounts successfully"},
+        {
+            "ok": True,
+            "success": True,
+            "message": "Tags added to email accounts successfully",
+            "data": {"summary": {"total_processed": 2, "created": 2, "skipped": 0, "failed": 0}},
+        },
     )
     assert await names() == [["One"], ["One"]]
-    await client.call("POST", path, {"email_account_ids": ["1"], "tag_ids": ["2", 3]})
+    given = await client.call("POST", path, {"email_account_ids": ["1"], "tag_ids": ["2", 3, 1]})
+    summary = {"total_processed": 3, "created": 2, "skipped": 1, "failed": 0}
+    assert given.json()["data"]["summary"] == summary
     assert await names() == [["One", "Two", "Three"], ["One"]]
     await harness.published()
     await client.call("POST", path, {"emails": ["B@acme.test"], "tag_ids": [1, 2]})
@@ -147,12 +171,19 @@ async def test_mapping_tags(harness: GatewayHarness, client: SmartLeadClient, sl
     taken = await client.call("DELETE", path, {"email_account_ids": [1, 2, 77], "tag_ids": [2, 3, 88]})
     assert (taken.status_code, taken.json()) == (
         200,
-        {"ok": True, "message": "Tags removed from email accounts successfully"},
+        {
+            "ok": True,
+            "success": True,
+            "message": "Tags removed from email accounts successfully",
+            "data": {"summary": {"total_processed": 9, "deleted": 3, "skipped": 6, "failed": 0}},
+        },
     )
     assert await names() == [["One"], ["One"]]
     (listed,) = (await client.call("POST", "/email-accounts/tag-list", {"email_ids": ["a@acme.test"]})).json()["data"]
-    shown = {"id": 1, "name": "One", "color": "#4CAF50"}
-    assert listed == {"email_account_id": 1, "from_email": "a@acme.test", "tags": [shown]}
+    shown = {"id": 1, "name": "One", "color": "#4CAF50", "tag_id": 1, "tag_name": "One", "tag_color": "#4CAF50"}
+    tagged = {"email_account_id": 1, "from_email": "a@acme.test", "email_id": "a@acme.test", "tags": [shown]}
+    assert listed == tagged
+    assert (await client.get("/email-accounts/1"))["tags"] == [shown]
 
 
 async def test_mapping_is_all_or_nothing(harness: GatewayHarness, client: SmartLeadClient) -> None:
@@ -161,6 +192,7 @@ async def test_mapping_is_all_or_nothing(harness: GatewayHarness, client: SmartL
     for body, number in (
         ({"email_account_ids": [1, 9], "tag_ids": [1]}, 9),
         ({"emails": ["a@acme.test", "nobody@acme.test"], "tag_ids": [1]}, None),
+        ({"email_account_ids": [1], "emails": ["nobody@acme.test"], "tag_ids": [1]}, None),
     ):
         answer = await client.call("POST", "/email-accounts/tag-mapping", body)
         assert (answer.status_code, answer.json()["emailAccountId"]) == (404, number)
@@ -178,8 +210,8 @@ async def test_tags_by_address(harness: GatewayHarness, client: SmartLeadClient,
     assert answer.json() == {
         "ok": True,
         "data": [
-            {"email_account_id": 1, "from_email": "a@acme.test", "tags": []},
-            {"email_account_id": 2, "from_email": "b@acme.test", "tags": []},
+            {"email_account_id": 1, "from_email": "a@acme.test", "email_id": "a@acme.test", "tags": []},
+            {"email_account_id": 2, "from_email": "b@acme.test", "email_id": "b@acme.test", "tags": []},
         ],
     }
 
@@ -195,7 +227,7 @@ async def test_tags_by_address(harness: GatewayHarness, client: SmartLeadClient,
             "POST",
             "/email-accounts/tag-manager",
             {},
-            "id is required, name is required, color is required",
+            "name is required",
         ),
         ("POST", "/email-accounts/tag-list", {"email_ids": []}, "email_ids must contain at least 1 items"),
         ("POST", "/email-accounts/tag-list", {"email_ids": "x"}, "email_ids must be an array"),

@@ -144,6 +144,7 @@ async def test_an_address_that_is_an_account_already(harness: GatewayHarness, cl
     exists = {
         "ok": False,
         "message": "Email account already exist. Please pass id to update it",
+        "error": "Email account already exist. Please pass id to update it",
         "errorCode": "ACCOUNT_ALREADY_EXIST",
         "emailAccountId": 1,
     }
@@ -220,6 +221,7 @@ async def test_an_unknown_id(harness: GatewayHarness, client: SmartLeadClient, n
         {
             "ok": False,
             "message": "Email account not found!",
+            "error": "Email account not found",
             "errorCode": "ACCOUNT_NOT_FOUND",
             "emailAccountId": number,
         },

@@ -49,6 +49,23 @@ class Tags:
             raise TagNameTaken
         return Tag(number=number, name=name, color=color)
 
+    async def ensure(self, connection: "Connection", project_id: UUID, name: str, color: str) -> Tag:
+        """The tag of a name, whatever its case: the one that is there, as it is, or a new one of this colour.
+
+        Raises:
+            TagNameTaken: it was made and deleted meanwhile.
+        """
+        query = "SELECT number, name, color FROM tag WHERE project_id = $1 AND lower(name) = lower($2)"
+        row = await connection.fetchrow(query, project_id, name)
+        if row is None:
+            try:
+                return await self.create(connection, project_id, name, color)
+            except TagNameTaken:  # somebody made it just now
+                row = await connection.fetchrow(query, project_id, name)
+                if row is None:
+                    raise
+        return Tag(**row)
+
     async def all(self, connection: "Connection", project_id: UUID) -> list[Tag]:
         """Every tag of a project, by number."""
         rows = await connection.fetch(

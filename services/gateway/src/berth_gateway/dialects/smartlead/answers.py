@@ -19,6 +19,8 @@ __all__ = [
     "TagAnswer",
     "TagLists",
     "TagsAnswer",
+    "TagsGiven",
+    "TagsTaken",
     "Told",
     "TooMany",
     "Updated",
@@ -83,6 +85,9 @@ class ListedTag(BaseModel):
     tag_id: int
     tag_name: str
     tag_color: str
+    id: int
+    name: str
+    color: str
 
 
 class ListedWarmup(BaseModel):
@@ -243,6 +248,56 @@ class Told(BaseModel):
     message: str
 
 
+class _Mapped(BaseModel):
+    """Pairs of an account and a tag. Nothing fails alone: then nothing is done."""
+
+    total_processed: int
+    skipped: int
+    failed: Literal[0]
+
+
+class TagsGivenSummary(_Mapped):
+    """`skipped` were there already."""
+
+    created: int
+
+
+class TagsTakenSummary(_Mapped):
+    """`skipped` were not there."""
+
+    deleted: int
+
+
+class TagsGivenData(BaseModel):
+    """What was done."""
+
+    summary: TagsGivenSummary
+
+
+class TagsTakenData(BaseModel):
+    """What was done."""
+
+    summary: TagsTakenSummary
+
+
+class TagsGiven(BaseModel):
+    """The accounts carry the tags."""
+
+    ok: Literal[True]
+    success: Literal[True]
+    message: str
+    data: TagsGivenData
+
+
+class TagsTaken(BaseModel):
+    """The accounts do not carry the tags."""
+
+    ok: Literal[True]
+    success: Literal[True]
+    message: str
+    data: TagsTakenData
+
+
 class AnsweredTag(BaseModel):
     """A tag."""
 
@@ -270,7 +325,8 @@ class TagListEntry(BaseModel):
 
     email_account_id: int
     from_email: str
-    tags: list[AnsweredTag]
+    email_id: str
+    tags: list[ListedTag]
 
 
 class TagLists(BaseModel):

@@ -6,6 +6,9 @@ from berth_gateway.dialects.smartlead.presentation import MASK
 
 __all__ = ["DETAIL", "EXAMPLES", "LISTED", "OAUTH", "SAVE", "SAVED"]
 
+_TAG: Final[dict[str, Any]] = {"id": 10, "name": "Winners", "color": "#B1FCCF"}
+_CARRIED_TAG: Final[dict[str, Any]] = {"tag_id": 10, "tag_name": "Winners", "tag_color": "#B1FCCF", **_TAG}
+
 SAVE: Final[dict[str, Any]] = {
     "from_name": "John Doe",
     "from_email": "john@example.com",
@@ -99,7 +102,7 @@ _ACCOUNT: Final[dict[str, Any]] = {
     "is_suspended": False,
     "use_whitelabel_credentials": False,
     "expires_at": None,
-    "tags": [{"tag_id": 10, "tag_name": "Winners", "tag_color": "#B1FCCF"}],
+    "tags": [_CARRIED_TAG],
 }
 LISTED: Final[dict[str, Any]] = {
     **_ACCOUNT,
@@ -134,7 +137,6 @@ DETAIL: Final[dict[str, Any]] = {
     },
     "campaign_ids": [101],
 }
-_TAG: Final[dict[str, Any]] = {"id": 10, "name": "Winners", "color": "#B1FCCF"}
 _STATS: Final[dict[str, Any]] = {
     "id": 123,
     "sent_count": "0",
@@ -201,6 +203,13 @@ _TAG_NAME: Final = {
     "409": _said("The project has a tag of this name already, in this or another case. Use that tag, or another name."),
     "404": _said("Tag not found"),
 }
+
+
+def _mapped(message: str, done: str) -> dict[str, Any]:
+    summary = {"total_processed": 1, done: 1, "skipped": 0, "failed": 0}
+    return {"ok": True, "success": True, "message": message, "data": {"summary": summary}}
+
+
 _SUSPENDED: Final = {"400": {"success": False, **_said("Invalid email account id")}}
 
 
@@ -258,14 +267,24 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "smartleadCreateTag": _call({"ok": True, "data": _TAG}, {"name": "Winners", "color": "#B1FCCF"}, **_TAG_NAME),
     "smartleadUpdateTag": _call({"ok": True, "data": _TAG}, _TAG, **_TAG_NAME),
     "smartleadTagList": _call(
-        {"ok": True, "data": [{"email_account_id": 123, "from_email": "john@example.com", "tags": [_TAG]}]},
+        {
+            "ok": True,
+            "data": [
+                {
+                    "email_account_id": 123,
+                    "from_email": "john@example.com",
+                    "email_id": "john@example.com",
+                    "tags": [_CARRIED_TAG],
+                }
+            ],
+        },
         {"email_ids": ["john@example.com"]},
     ),
     "smartleadAddTags": _call(
-        {"ok": True, "message": "Tags added to email accounts successfully"}, {**_ACCOUNTS, "tag_ids": [10]}
+        _mapped("Tags added to email accounts successfully", "created"), {**_ACCOUNTS, "tag_ids": [10]}
     ),
     "smartleadRemoveTags": _call(
-        {"ok": True, "message": "Tags removed from email accounts successfully"}, {**_ACCOUNTS, "tag_ids": [10]}
+        _mapped("Tags removed from email accounts successfully", "deleted"), {**_ACCOUNTS, "tag_ids": [10]}
     ),
     "smartleadCampaignAccounts": _call([LISTED]),
     "smartleadAddCampaignAccounts": _call(

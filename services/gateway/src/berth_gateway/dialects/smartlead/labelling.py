@@ -36,12 +36,7 @@ class Labelling:
         self, connection: "Connection", project_id: UUID, addresses: Sequence[str]
     ) -> "list[AccountView]":
         """Those of the addresses that are accounts, by number."""
-        keys = []
-        for address in addresses:
-            try:
-                keys.append(MailAddress.parse(address).key)
-            except InvalidAddress:
-                continue  # what is no address is nobody's
+        keys = [key for key in map(_key, addresses) if key is not None]
         rows = await connection.fetch(
             "SELECT account_id FROM account WHERE project_id = $1 AND address_key = ANY($2::text[]) AND removed_at IS NULL",
             project_id,
@@ -67,18 +62,19 @@ class Labelling:
         accounts: "Sequence[int | str]",
         tags: Sequence[int],
         context: "Context",
-    ) -> None:
+    ) -> "list[AccountView]":
         """Give tags to accounts, which are named by number or by address; all of it or nothing.
+
+        Returns:
+            The accounts as they were.
 
         Raises:
             Refused: an account or a tag does not exist.
         """
-        numbers = [name for name in accounts if isinstance(name, int)]
-        addresses = [name for name in accounts if isinstance(name, str)]
-        views = await self.of_numbers(connection, tenant.project_id, numbers) if numbers else []
-        views += await self.of_addresses(connection, tenant.project_id, addresses) if addresses else []
-        missing = sorted(set(numbers) - {view.number for view in views})
-        if missing or len(views) < len({address.strip().lower() for address in addresses}):
+        views = await self._named(connection, tenant, accounts)
+        missing = sorted({name for name in accounts if isinstance(name, int)} - {view.number for view in views})
+        known = {_key(view.address) for view in views}
+        if missing or any(_key(name) not in known for name in accounts if isinstance(name, str)):
             raise account_not_found(missing[0] if missing else None)
         names = await self._tags.names(connection, tenant.project_id, tags)
         if set(tags) - names.keys():
@@ -86,23 +82,39 @@ class Labelling:
         await self._set(
             connection, tenant, [(view, [*(tag.name for tag in view.tags), *names.values()]) for view in views], context
         )
+        return views
 
     async def take(
         self,
         connection: "Connection",
         tenant: "Tenant",
-        accounts: Sequence[int],
+        accounts: "Sequence[int | str]",
         tags: Sequence[int],
         context: "Context",
-    ) -> None:
-        """Take tags from accounts; what does not exist is passed over."""
-        views = await self.of_numbers(connection, tenant.project_id, accounts)
+    ) -> "list[AccountView]":
+        """Take tags from accounts; what does not exist is passed over.
+
+        Returns:
+            The accounts as they were.
+        """
+        views = await self._named(connection, tenant, accounts)
         await self._set(
             connection,
             tenant,
             [(view, [tag.name for tag in view.tags if tag.number not in tags]) for view in views],
             context,
         )
+        return views
+
+    async def _named(
+        self, connection: "Connection", tenant: "Tenant", accounts: "Sequence[int | str]"
+    ) -> "list[AccountView]":
+        """Those of the accounts that exist, each once."""
+        numbers = [name for name in accounts if isinstance(name, int)]
+        addresses = [name for name in accounts if isinstance(name, str)]
+        views = await self.of_numbers(connection, tenant.project_id, numbers) if numbers else []
+        views += await self.of_addresses(connection, tenant.project_id, addresses) if addresses else []
+        return list({view.account_id: view for view in views}.values())
 
     async def _set(
         self,
@@ -118,3 +130,11 @@ class Labelling:
                 change = Change(tags=names)
                 entries += await self._changes.update(connection, tenant, view.account_id, change, context)
         await feed.publish(connection, entries)
+
+
+def _key(address: str) -> str | None:
+    """What an address is found by; None: what is no address is nobody's."""
+    try:
+        return MailAddress.parse(address).key
+    except InvalidAddress:
+        return None

@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from berth_events.contracts import Diagnosis, MailServer, Provider, Verification
-from berth_gateway.accounts.repository import AccountView
+from berth_gateway.accounts.repository import AccountView, Tag
 from berth_gateway.accounts.schemas import instant
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "oauth_saved",
     "reason",
     "saved",
+    "tag",
     "user_number",
     "warmup_key",
 ]
@@ -43,6 +44,12 @@ def warmup_key(view: AccountView) -> str:
     """The key that was set, or two words made of the account's number."""
     fruit, tree = _FRUITS[view.number % len(_FRUITS)], _TREES[view.number // len(_FRUITS) % len(_TREES)]
     return view.settings.warmup_key or f"{fruit}-{tree}"
+
+
+def tag(label: Tag) -> dict[str, Any]:
+    """A tag that an account carries, under the names of the documents (`id`) and of the product (`tag_id`)."""
+    number, name, color = label.number, label.name, label.color
+    return {"tag_id": number, "tag_name": name, "tag_color": color, "id": number, "name": name, "color": color}
 
 
 def listed(view: AccountView, user: int, campaigns: Sequence[int]) -> dict[str, Any]:
@@ -125,7 +132,7 @@ def _account(view: AccountView, user: int, campaigns: Sequence[int]) -> dict[str
         "is_suspended": view.suspended,
         "use_whitelabel_credentials": False,
         "expires_at": None,
-        "tags": [{"tag_id": tag.number, "tag_name": tag.name, "tag_color": tag.color} for tag in view.tags],
+        "tags": [tag(each) for each in view.tags],
     }
 
 

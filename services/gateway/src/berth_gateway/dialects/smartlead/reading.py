@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final, NoReturn
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Path, Security
 from fastapi.security import APIKeyQuery
@@ -24,18 +25,55 @@ from berth_gateway.tenants.scopes import Scope
 __all__ = ["AccountNumber", "CampaignNumber", "Document", "Query", "Reads", "SuspendedNumber", "Writes"]
 
 _MAX: Final = 2**31 - 1
+_MAX_FIELDS: Final = 1000
+#: The fields that are lists, which forms cannot tell.
+_LISTS: Final = frozenset(
+    {"email_account_id", "email_account_ids", "email_accounts_ids", "email_ids", "emails", "tag_ids"}
+)
 _query_key = APIKeyQuery(
     name="api_key", auto_error=False, scheme_name="queryKey", description="?api_key=KEY, or `api_key` in the body"
 )
 
 
 async def _document(request: Request) -> Mapping[str, Any] | None:
-    """The body; None when it is no JSON object. Its content type does not matter."""
+    """The body; None when it is neither a JSON object, whatever its content type, nor a form.
+
+    Of a DELETE without a body, which many clients cannot send, it is the query.
+    """
+    raw = await request.body()
+    if not raw and request.method == "DELETE":
+        return _form(request.url.query)
     try:
-        found = json.loads(await request.body(), parse_constant=_not_json)
+        found = json.loads(raw, parse_constant=_not_json)
     except (ValueError, RecursionError):
-        return None
+        if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return None
+        try:
+            return _form(raw.decode())
+        except ValueError:
+            return None
     return found if isinstance(found, dict) else None
+
+
+def _form(text: str) -> dict[str, Any]:
+    """The fields of a form or of a query.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in parse_qsl(text, max_num_fields=_MAX_FIELDS):
+        bare = name.removesuffix("[]")
+        if bare in _LISTS:
+            fields.setdefault(bare, []).extend(_items(value))
+        else:
+            fields[name] = value
+    return fields
+
+
+def _items(text: str) -> list[str]:
+    """A list as forms have it: one item, several with commas, or these in brackets."""
+    return [item.strip().strip("\"'") for item in text.strip().removeprefix("[").removesuffix("]").split(",")]
 
 
 def _not_json(constant: str) -> NoReturn:

@@ -70,20 +70,16 @@ def invalid(faults: Sequence[str]) -> Refused:
     return Refused(422, said(", ".join(dict.fromkeys(faults))))
 
 
-def account_not_found(number: int | None, *, saving: bool = False) -> Refused:
-    """There is no such account. `save` has no `error` in this answer."""
-    body: dict[str, Any] = {"ok": False, "message": "Email account not found!"}
-    if not saving:
-        body["error"] = "Email account not found"
+def account_not_found(number: int | None) -> Refused:
+    """There is no such account."""
+    body = {"ok": False, "message": "Email account not found!", "error": "Email account not found"}
     return Refused(404, {**body, "errorCode": "ACCOUNT_NOT_FOUND", "emailAccountId": number})
 
 
 def account_exists(number: int) -> Refused:
     """An account has the address that is to be added."""
     message = "Email account already exist. Please pass id to update it"
-    return Refused(
-        400, {"ok": False, "message": message, "errorCode": "ACCOUNT_ALREADY_EXIST", "emailAccountId": number}
-    )
+    return Refused(400, {**said(message), "errorCode": "ACCOUNT_ALREADY_EXIST", "emailAccountId": number})
 
 
 def tag_not_found() -> Refused:

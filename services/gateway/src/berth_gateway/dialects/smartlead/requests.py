@@ -89,6 +89,11 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _several(value: Any) -> Any:
+    """One number where a list belongs."""
+    return [value] if isinstance(value, int) else value
+
+
 Number = Annotated[int | None, BeforeValidator(_absent_when_blank), Field(ge=0, le=_MAX)]
 Flag = Annotated[bool | None, BeforeValidator(_absent_when_blank)]
 Id = Annotated[int, Field(ge=1, le=_MAX)]
@@ -236,12 +241,10 @@ class NewTag(Form):
     color: Color | None = None
 
 
-class TagChange(Form):
-    """A tag as it is to be from now on."""
+class TagChange(NewTag):
+    """A tag as it is to be from now on; without an id, or with 0, a tag that is to be."""
 
-    id: Id
-    name: TagName
-    color: Color
+    id: Number = None
 
 
 class TagListRequest(Form):
@@ -259,17 +262,18 @@ class TagMapping(Form):
 
 
 class TagRemoval(Form):
-    """Which tags to take from which accounts."""
+    """Which tags to take from which accounts, by number or by address."""
 
-    email_account_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
+    email_account_ids: Annotated[list[Id] | None, Field(min_length=1, max_length=1000)] = None
+    emails: Annotated[list[Text] | None, Field(min_length=1, max_length=1000)] = None
     tag_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)]
 
 
 class CampaignAccounts(Form):
     """Accounts of a campaign."""
 
-    email_account_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] = Field(
-        validation_alias=AliasChoices("email_account_ids", "email_accounts_ids")
+    email_account_ids: Annotated[list[Id], BeforeValidator(_several), Field(min_length=1, max_length=1000)] = Field(
+        validation_alias=AliasChoices("email_account_ids", "email_accounts_ids", "email_account_id")
     )
 
 

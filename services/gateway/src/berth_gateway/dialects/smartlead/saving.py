@@ -73,7 +73,7 @@ class Saving:
         verification = await self._connecting.result(attempt)
         view = await self._view(tenant, attempt.account_id)
         if view is None:
-            raise account_not_found(form.id, saving=True)
+            raise account_not_found(form.id)
         if verification.outcome == "failed":
             return Saved(works=False, body=reason(verification, view.number, token=form.token is not None))
         shown = oauth_saved if isinstance(form, SaveOAuthRequest) else saved
@@ -83,7 +83,7 @@ class Saving:
         try:
             return await self._connecting.begin(connect, tenant, context)
         except NotFound:
-            raise account_not_found(connect.number, saving=True) from None
+            raise account_not_found(connect.number) from None
         except InvalidFields:  # the one fault that is left: the account of the id has another address
             raise invalid(["from_email is not that of the account; another address is an account of its own"]) from None
         except AddressTaken as error:

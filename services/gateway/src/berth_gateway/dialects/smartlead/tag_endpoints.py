@@ -10,12 +10,13 @@ from berth_events.runtime.database import Connection
 from berth_gateway.accounts.repository import Tag
 from berth_gateway.accounts.tags import DEFAULT_COLOR
 from berth_gateway.api.idempotency import Answer
-from berth_gateway.api.services import Provided, context_of
-from berth_gateway.dialects.smartlead import answers, requests
+from berth_gateway.api.services import Provided, Services, context_of
+from berth_gateway.dialects.smartlead import answers, presentation, requests
 from berth_gateway.dialects.smartlead.calls import add_call
 from berth_gateway.dialects.smartlead.reading import Document, Reads, Writes
 from berth_gateway.dialects.smartlead.refusals import invalid, tag_not_found
 from berth_gateway.errors import NotFound
+from berth_gateway.tenants.keyring import Caller
 
 __all__ = ["router"]
 
@@ -34,25 +35,32 @@ async def _all(services: Provided, caller: Reads) -> Response:
 
 
 async def _create(services: Provided, caller: Writes, document: Document) -> Response:
-    """Make a tag."""
+    """Make a tag. When there is one of the name already, whatever its case, this is the answer, as it is."""
     form = requests.parsed(requests.NewTag, document)
 
+    return await _made(services, caller, form)
+
+
+async def _made(services: Services, caller: Caller, form: requests.NewTag) -> Response:
     async def command(connection: Connection) -> Answer:
         color = form.color or DEFAULT_COLOR
-        tag = await services.tags.create(connection, caller.tenant.project_id, form.name, color)
+        tag = await services.tags.ensure(connection, caller.tenant.project_id, form.name, color)
         return Answer(200, {"ok": True, "data": _shown(tag)})
 
     return (await services.idempotency.run(None, command)).response()
 
 
 async def _change(services: Provided, caller: Writes, document: Document) -> Response:
-    """Rename and recolour a tag."""
+    """Rename and recolour a tag; without `id`, or with 0, make one."""
     form = requests.parsed(requests.TagChange, document)
+    number = form.id
+    if not number:
+        return await _made(services, caller, form)
 
     async def command(connection: Connection) -> Answer:
         try:
             tag = await services.tags.change(
-                connection, caller.tenant.project_id, form.id, name=form.name, color=form.color
+                connection, caller.tenant.project_id, number, name=form.name, color=form.color
             )
         except NotFound:
             raise tag_not_found() from None
@@ -67,7 +75,12 @@ async def _list(services: Provided, caller: Reads, document: Document) -> Respon
     async with services.pool.acquire() as connection:
         views = await services.smartlead.labelling.of_addresses(connection, caller.tenant.project_id, form.email_ids)
     shown = [
-        {"email_account_id": view.number, "from_email": view.address, "tags": [_shown(tag) for tag in view.tags]}
+        {
+            "email_account_id": view.number,
+            "from_email": view.address,
+            "email_id": view.address,
+            "tags": [presentation.tag(tag) for tag in view.tags],
+        }
         for view in views
     ]
     return JSONResponse({"ok": True, "data": shown})
@@ -76,14 +89,14 @@ async def _list(services: Provided, caller: Reads, document: Document) -> Respon
 async def _give(request: Request, services: Provided, caller: Writes, document: Document) -> Response:
     """Give tags to up to 25 accounts, beside those that they have."""
     form = requests.parsed(requests.TagMapping, document)
-    accounts: list[int | str] = [*(form.email_account_ids or ()), *(form.emails or ())]
-    if not accounts:
-        raise invalid(["email_account_ids is required"])
+    accounts, tags = _accounts(form), set(form.tag_ids)
 
     async def command(connection: Connection) -> Answer:
         context = context_of(request)
-        await services.smartlead.labelling.give(connection, caller.tenant, accounts, form.tag_ids, context)
-        return Answer(200, {"ok": True, "message": "Tags added to email accounts successfully"})
+        views = await services.smartlead.labelling.give(connection, caller.tenant, accounts, form.tag_ids, context)
+        skipped = sum(tag.number in tags for view in views for tag in view.tags)
+        done = {"created": len(views) * len(tags) - skipped, "skipped": skipped}
+        return Answer(200, _mapped("Tags added to email accounts successfully", done))
 
     return (await services.idempotency.run(None, command)).response()
 
@@ -91,14 +104,29 @@ async def _give(request: Request, services: Provided, caller: Writes, document: 
 async def _take(request: Request, services: Provided, caller: Writes, document: Document) -> Response:
     """Take tags from accounts. What an account does not carry, or does not exist, is passed over."""
     form = requests.parsed(requests.TagRemoval, document)
+    accounts, tags = _accounts(form), set(form.tag_ids)
 
     async def command(connection: Connection) -> Answer:
         context = context_of(request)
-        accounts, tags = form.email_account_ids, form.tag_ids
-        await services.smartlead.labelling.take(connection, caller.tenant, accounts, tags, context)
-        return Answer(200, {"ok": True, "message": "Tags removed from email accounts successfully"})
+        views = await services.smartlead.labelling.take(connection, caller.tenant, accounts, form.tag_ids, context)
+        deleted = sum(tag.number in tags for view in views for tag in view.tags)
+        done = {"deleted": deleted, "skipped": len(set(accounts)) * len(tags) - deleted}
+        return Answer(200, _mapped("Tags removed from email accounts successfully", done))
 
     return (await services.idempotency.run(None, command)).response()
+
+
+def _accounts(form: requests.TagMapping | requests.TagRemoval) -> list[int | str]:
+    accounts: list[int | str] = [*(form.email_account_ids or ()), *(form.emails or ())]
+    if not accounts:
+        raise invalid(["email_account_ids is required"])
+    return accounts
+
+
+def _mapped(message: str, done: dict[str, int]) -> dict[str, Any]:
+    """What both generations of clients look for: `ok` or `success`, and how many pairs of account and tag it was."""
+    summary = {"total_processed": sum(done.values()), **done, "failed": 0}
+    return {"ok": True, "success": True, "message": message, "data": {"summary": summary}}
 
 
 _TAKEN: Final[dict[int | str, str]] = {409: "Another tag has the name."}
@@ -151,7 +179,7 @@ add_call(
     methods=["POST"],
     name="smartleadAddTags",
     summary="Add tags to email accounts",
-    answer=answers.Told,
+    answer=answers.TagsGiven,
     body=requests.TagMapping,
 )
 add_call(
@@ -161,6 +189,6 @@ add_call(
     methods=["DELETE"],
     name="smartleadRemoveTags",
     summary="Remove tags from email accounts",
-    answer=answers.Told,
+    answer=answers.TagsTaken,
     body=requests.TagRemoval,
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 __all__ = ["damaged", "sound_message"]
 
-_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _DS, _OPT = 1, 2, 5, 6, 12, 15, 16, 28, 43, 41
+_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _DS, _TLSA, _OPT = 1, 2, 5, 6, 12, 15, 16, 28, 43, 52, 41
 _LABELS: Final = (
     b"example",
     b"Mail",
@@ -69,7 +69,10 @@ class _Writer:
                     text = rng.randbytes(rng.choice((0, 1, 5, 255)))
                     self.message += bytes((len(text),)) + text
             case 43:
-                self.message += struct.pack(">HBB", rng.getrandbits(16), 13, 2) + rng.randbytes(32)
+                digest = rng.choice(((1, 20), (2, 32), (4, 48), (2, 31), (9, 40)))
+                self.message += struct.pack(">HBB", rng.getrandbits(16), 13, digest[0]) + rng.randbytes(digest[1])
+            case 52:
+                self.message += rng.randbytes(3) + rng.randbytes(rng.choice((0, 1, 32, 64, 200)))
 
 
 def _name(rng: Random) -> tuple[bytes, ...]:
@@ -78,7 +81,7 @@ def _name(rng: Random) -> tuple[bytes, ...]:
 
 def sound_message(rng: Random) -> tuple[tuple[bytes, ...], int, bytes]:
     """The labels that were asked for, the type, and a message that answers, with aliases, without records, or with an error."""
-    asked, rdtype = _name(rng), rng.choice((_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _DS))
+    asked, rdtype = _name(rng), rng.choice((_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _DS, _TLSA))
     writer = _Writer(rng)
     writer.name(asked)
     writer.message += struct.pack(">HH", rdtype, 1)

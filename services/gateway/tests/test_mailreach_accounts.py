@@ -94,7 +94,8 @@ async def test_an_account_with_every_documented_key(
     await connect(harness, project, tags=["sales-team"])
     await harness.deliver(audited("acme.test"), source="/berth/dns-auditor")
     shown = (await mailreach.get("/api/v1/accounts/1")).json()
-    assert shown.keys() == ACCOUNT.keys()
+    assert shown.keys() == ACCOUNT.keys() | {"custom_message_content_ref"}
+    assert shown["custom_message_content_ref"] == ""
     assert shown["domain"].keys() == ACCOUNT["domain"].keys()
     assert (shown["id"], shown["alive"], shown["suspended"]) == (1, True, False)
     assert shown["tags"] == [{"id": 1, "name": "sales-team"}]
@@ -102,6 +103,19 @@ async def test_an_account_with_every_documented_key(
     for number in ("2", "0", "x", str(2**31), str(2**70)):
         answer = await mailreach.get(f"/api/v1/accounts/{number}")
         assert (answer.status_code, answer.json()["error"]) == (404, "Account not found"), number
+
+
+async def test_an_update_in_the_query(harness: GatewayHarness, project: Project, mailreach: httpx.AsyncClient) -> None:
+    await connect(harness, project)
+    query = {"config_rampup_target": "9", "first_name": "Query"}
+    answer = await mailreach.post("/api/v1/accounts/1", params=query)
+    assert (answer.status_code, answer.json()["config_rampup_target"], answer.json()["first_name"]) == (200, 9, "Query")
+    answer = await mailreach.post(
+        "/api/v1/accounts/1", params=query, json={"first_name": "Body", "config_rampup_target": None}
+    )
+    assert (answer.json()["first_name"], answer.json()["config_rampup_target"]) == ("Body", 9)
+    answer = await mailreach.post("/api/v1/accounts/1", params={"config_rampup_target": "99"})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("form", [False, True])

@@ -20,6 +20,8 @@ _MAX_FIELDS = 100
 async def read(request: Request, form: type[Form]) -> Form:
     """The body, as JSON or as a form; what looks like JSON is, whatever its content type says. Null is absent.
 
+    What the body does not have may be in the query.
+
     Raises:
         InvalidJson: it is neither.
         InvalidFields: all faults, each field by its name in MailReach's API.
@@ -38,7 +40,8 @@ async def read(request: Request, form: type[Form]) -> Form:
     else:
         fields = await _fields(await request.form(max_files=1, max_fields=_MAX_FIELDS))
     try:
-        return form.model_validate({name: value for name, value in fields.items() if value is not None})
+        fields = {**request.query_params, **{name: value for name, value in fields.items() if value is not None}}
+        return form.model_validate(fields)
     except ValidationError as error:
         raise InvalidFields(field_faults(error.errors(include_url=False, include_input=False))) from None
 

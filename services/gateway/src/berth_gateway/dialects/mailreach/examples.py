@@ -54,6 +54,7 @@ ACCOUNT: Final[dict[str, Any]] = {
     "sending_reverse_dns_value": None,
     "sending_ip": None,
     "signature": "",
+    "custom_message_content_ref": "",
     "tags": [],
     "domain": {
         "id": 1041,

@@ -102,7 +102,10 @@ class AccountDomain(BaseModel):
 
 
 class Account(BaseModel):
-    """An account with every documented key. Berth does not warm: scores are null, counts 0, settings their defaults."""
+    """An account with every documented key. Berth does not warm: scores are null, counts 0, settings their defaults.
+
+    `custom_message_content_ref` is not documented, but clients read it: it marks messages of the warm-up, and is empty here.
+    """
 
     id: int
     created_at: Instant
@@ -136,6 +139,7 @@ class Account(BaseModel):
     sending_reverse_dns_value: str | None = None
     sending_ip: str | None = None
     signature: str = ""
+    custom_message_content_ref: str = ""
     tags: list[Tag] = []
     domain: AccountDomain
 

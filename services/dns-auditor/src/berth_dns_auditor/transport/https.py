@@ -1,4 +1,4 @@
-"""Questions over HTTPS (RFC 8484), to one address that is looked up once."""
+"""Questions over HTTPS (RFC 8484), to one address that is looked up beforehand."""
 
 import asyncio
 import ssl
@@ -24,8 +24,8 @@ class HttpsFailed(Exception):
 class HttpsServer:
     """A name server behind a URL.
 
-    Its name is looked up once; every connection goes to that address, and its certificate is checked against the name.
-    No proxy of the environment is used, and no redirect followed.
+    Its name is looked up once, and again only when that address fails; every connection goes to that address, and its
+    certificate is checked against the name. No proxy of the environment is used, and no redirect followed.
 
     Args:
         nameserver: whose transport is `https`.
@@ -63,7 +63,11 @@ class HttpsServer:
                 extensions={"sni_hostname": server.address},
             ) as response:
                 message = await _body(response)
+        except asyncio.CancelledError:  # it took too long
+            self._address = None
+            raise
         except httpx2.HTTPError as error:
+            self._address = None
             raise HttpsFailed(type(error).__name__) from error
         if message[12 : 12 + len(section)].lower() != section:
             raise HttpsFailed("an answer to another question")

@@ -8,7 +8,6 @@ from uuid import UUID
 from berth_events.contracts import CheckState, MailServer, Verification
 from berth_gateway.accounts.batch import Outcome
 from berth_gateway.accounts.change_schemas import BatchItem, BatchReport, DayReport, Statistics
-from berth_gateway.accounts.repository import AccountView, Audit, CheckDay
 from berth_gateway.accounts.schemas import (
     Account,
     AccountStatus,
@@ -20,6 +19,7 @@ from berth_gateway.accounts.schemas import (
     VerificationReport,
     VerificationSummary,
 )
+from berth_gateway.accounts.views import AccountView, Audit, CheckDay
 
 __all__ = [
     "account_resource",

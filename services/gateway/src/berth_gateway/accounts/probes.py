@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
     from berth_events.runtime.store import EventStore
-    from berth_gateway.accounts.repository import AccountView
+    from berth_gateway.accounts.views import AccountView
 
 __all__ = ["Probes", "Replacement", "Through"]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from berth_events.contracts import Provider, SeatKind
-from berth_gateway.accounts.repository import AccountFilter
+from berth_gateway.accounts.listing import AccountFilter
 from berth_gateway.accounts.schemas import AccountStatus, Input, TagName, Text
 
 __all__ = ["AccountQuery"]

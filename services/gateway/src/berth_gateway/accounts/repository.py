@@ -1,213 +1,19 @@
-"""Reading accounts back: the write model joined with what connector and auditor said."""
+"""Reading accounts back."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 from uuid import UUID
 
-from pydantic import BaseModel
-
-from berth_events.contracts import (
-    AccountSettings,
-    Checkup,
-    Diagnosis,
-    DomainRecord,
-    MailServer,
-    OnFailure,
-    Provider,
-    SeatKind,
-    Verification,
-)
+from berth_events.contracts import Verification
+from berth_gateway.accounts.listing import EVERY, PAGE, AccountFilter, Listed
+from berth_gateway.accounts.views import AccountView, Audit, CheckDay, audit_of, view_of
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from berth_events.runtime.database import Connection
     from berth_gateway.accounts.schemas import AccountStatus
 
-__all__ = ["AccountFilter", "AccountRepository", "AccountView", "Audit", "CheckDay", "Listed", "Proof", "Tag"]
-
-TagMode = Literal["any", "all"]
-
-
-class Proof(BaseModel):
-    """A verification without its steps, which lists do not need."""
-
-    verification_id: UUID
-    started_at: datetime
-    duration_ms: float
-    outcome: Literal["connected", "failed"]
-    imap: bool | None
-    smtp: bool | None
-    diagnosis: Diagnosis | None = None
-    imap_diagnosis: Diagnosis | None = None
-    smtp_diagnosis: Diagnosis | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tag:
-    """A label of a project; the number is its id in dialects."""
-
-    number: int
-    name: str
-    color: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckDay:
-    """The verifications of a day; `duration_ms` is that of all of them together."""
-
-    day: date
-    checks: int
-    failures: int
-    duration_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """What the auditor last said of a domain."""
-
-    audited_at: datetime
-    record: DomainRecord
-    definite: DomainRecord
-
-    @property
-    def health(self) -> int:
-        """The auditor's score, 0 to 100; of a record from before there were scores, a quarter for each check that passes."""
-        if self.definite.health_score is not None:
-            return self.definite.health_score
-        checks = (self.definite.mx, self.definite.spf, self.definite.dkim, self.definite.dmarc)
-        return 25 * sum(check.state == "pass" for check in checks)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountView:
-    """Everything that is known of an account. `proof` belongs to the present credential, or there is none."""
-
-    account_id: UUID
-    number: int
-    address: str
-    domain: str
-    provider: Provider
-    first_name: str
-    last_name: str
-    imap: MailServer | None
-    smtp: MailServer | None
-    imap_issue: bool
-    seat_kind: SeatKind
-    suspended: bool
-    signature: str
-    time_zone: str
-    settings: AccountSettings
-    tags: tuple[Tag, ...]
-    workspace_id: UUID | None
-    import_id: UUID | None
-    created_at: datetime
-    updated_at: datetime
-    removed_reason: str | None
-    on_failure: OnFailure
-    imap_guessed: bool
-    status: "AccountStatus"
-    verified_at: datetime | None
-    proof: Proof | None
-    checkup: Checkup | None
-    domain_number: int
-    domain_created_at: datetime
-    audit: Audit | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFilter:
-    """Which accounts of a project; None does not ask.
-
-    Attributes:
-        search: part of address or name, whatever its case.
-        username: part of the SMTP user name.
-        tags: names; `tag_mode` says whether one or all of them.
-        oauth: signs in through an email workspace, or not.
-        in_campaign: belongs to a campaign of the caller's, or not.
-        min_health: of the domain, as `Audit.health`; a domain that was not audited yet is not found.
-        max_health: likewise.
-    """
-
-    statuses: Sequence[str] | None = None
-    providers: Sequence[str] | None = None
-    domain: str | None = None
-    seat_kind: str | None = None
-    suspended: bool | None = None
-    workspace_id: UUID | None = None
-    import_id: UUID | None = None
-    search: str | None = None
-    username: str | None = None
-    tags: Sequence[str] | None = None
-    tag_mode: TagMode = "any"
-    untagged: bool | None = None
-    imap_works: bool | None = None
-    smtp_works: bool | None = None
-    client_number: int | None = None
-    warmup_enabled: bool | None = None
-    sending_enabled: bool | None = None
-    oauth: bool | None = None
-    in_campaign: bool | None = None
-    on_failure: OnFailure | None = None
-    warmup_paused: bool | None = None
-    min_health: int | None = None
-    max_health: int | None = None
-
-
-_EVERY: Final = AccountFilter()
-
-_PAGE: Final = """
-WITH matching AS NOT MATERIALIZED (
-    SELECT a.account_id, a.number
-      FROM account a
-      LEFT JOIN verification v ON v.account_id = a.account_id AND v.credential_id = a.credential_id
-     WHERE a.project_id = $1 AND a.removed_at IS NULL
-       AND ($6::text[] IS NULL OR coalesce(v.status, 'pending') = ANY($6))
-       AND ($7::text[] IS NULL OR a.provider = ANY($7))
-       AND ($8::text IS NULL OR a.domain = $8)
-       AND ($9::text IS NULL OR a.seat_kind = $9)
-       AND ($10::boolean IS NULL OR a.suspended = $10)
-       AND ($11::uuid IS NULL OR a.workspace_id = $11)
-       AND ($12::uuid IS NULL OR a.import_id = $12)
-       AND ($13::text IS NULL OR strpos(a.address_key, $13) > 0 OR strpos(lower(a.first_name || ' ' || a.last_name), $13) > 0)
-       AND ($14::text IS NULL OR strpos(lower(a.smtp ->> 'username'), $14) > 0)
-       AND ($15::text[] IS NULL OR $16 <= (
-               SELECT count(*) FROM account_tag l JOIN tag t USING (project_id, number)
-                WHERE l.account_id = a.account_id AND lower(t.name) = ANY($15)))
-       AND ($17::boolean IS NULL OR $17 <> EXISTS (SELECT FROM account_tag l WHERE l.account_id = a.account_id))
-       AND ($18::boolean IS NULL OR $18 = coalesce((v.verification ->> 'imap')::boolean, v.status = 'connected', false))
-       AND ($19::boolean IS NULL OR $19 = coalesce((v.verification ->> 'smtp')::boolean, v.status = 'connected', false))
-       AND ($20::int IS NULL OR (a.settings ->> 'client_number')::int = $20)
-       AND ($21::boolean IS NULL OR $21 = coalesce((a.settings ->> 'warmup_enabled')::boolean, false))
-       AND ($22::boolean IS NULL OR $22 = (coalesce((a.settings ->> 'sending_enabled')::boolean, true)
-                                           AND coalesce(v.status = 'connected', false) AND NOT a.suspended))
-       AND ($23::boolean IS NULL OR $23 = (a.workspace_id IS NOT NULL))
-       AND ($24::boolean IS NULL OR $24 = EXISTS (SELECT FROM campaign_account m WHERE m.account_id = a.account_id))
-       AND ($25::text IS NULL OR a.on_failure = $25)
-       AND ($26::boolean IS NULL OR $26 = coalesce((a.settings ->> 'warmup_paused')::boolean, false))
-       AND (($27::int IS NULL AND $28::int IS NULL) OR a.domain IN (
-               SELECT r.domain FROM domain_record r
-                WHERE r.domain IN (SELECT o.domain FROM account o WHERE o.project_id = $1 AND o.removed_at IS NULL)
-                  AND coalesce((r.definite ->> 'health_score')::int,
-                               25 * ((r.definite #>> '{mx,state}' = 'pass')::int + (r.definite #>> '{spf,state}' = 'pass')::int
-                                     + (r.definite #>> '{dkim,state}' = 'pass')::int
-                                     + (r.definite #>> '{dmarc,state}' = 'pass')::int))
-                      BETWEEN coalesce($27, 0) AND coalesce($28, 100))))
-SELECT counted.total, shown.account_id
-  FROM (SELECT CASE WHEN $5::boolean THEN (SELECT count(*) FROM matching) END AS total) counted
-  LEFT JOIN LATERAL (SELECT account_id, number FROM matching WHERE number > $2 ORDER BY number LIMIT $3 OFFSET $4) shown ON true
- ORDER BY shown.number
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A page of accounts; `total` of all pages only when it was asked for."""
-
-    accounts: list[AccountView]
-    total: int | None
+__all__ = ["AccountRepository"]
 
 
 class AccountRepository:
@@ -258,7 +64,7 @@ class AccountRepository:
             account_ids,
             removed,
         )
-        return [_view(row) for row in rows]
+        return [view_of(row) for row in rows]
 
     async def page(
         self,
@@ -268,7 +74,7 @@ class AccountRepository:
         limit: int,
         after: int = 0,
         offset: int = 0,
-        only: AccountFilter = _EVERY,
+        only: AccountFilter = EVERY,
         total: bool = False,
     ) -> Listed:
         """Accounts by number.
@@ -284,7 +90,7 @@ class AccountRepository:
         """
         tags = None if only.tags is None else sorted({tag.lower() for tag in only.tags})
         rows = await connection.fetch(
-            _PAGE,
+            PAGE,
             project_id,
             after,
             limit,
@@ -413,7 +219,7 @@ class AccountRepository:
         row = await connection.fetchrow(
             "SELECT audited_at, record, definite FROM domain_record WHERE domain = $1", domain
         )
-        return _audit(row) if row else None
+        return audit_of(row) if row else None
 
     async def settled(self, connection: "Connection", subjects: Sequence[UUID]) -> dict[UUID, Verification]:
         """The verifications of accounts and probes of which everything that follows is done.
@@ -437,42 +243,3 @@ class AccountRepository:
             "SELECT domain, audited_at FROM domain_record WHERE domain = ANY($1::text[])", domains
         )
         return {row["domain"]: row["audited_at"] for row in rows}
-
-
-def _view(row: "asyncpg.Record") -> AccountView:
-    taken = (
-        "account_id", "number", "address", "domain", "provider", "first_name", "last_name", "imap_issue", "seat_kind",
-        "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason",
-        "on_failure", "imap_guessed", "status", "verified_at", "domain_number", "domain_created_at",
-    )  # fmt: skip
-    return AccountView(
-        **{name: row[name] for name in taken},
-        imap=_server(row["imap"]),
-        smtp=_server(row["smtp"]),
-        settings=AccountSettings.model_validate(row["settings"]),
-        tags=tuple(Tag(**tag) for tag in row["tags"] or ()),
-        proof=_proof(row),
-        checkup=Checkup.model_validate(row["checkup"]) if row["checkup"] else None,
-        audit=_audit(row),
-    )
-
-
-def _proof(row: "asyncpg.Record") -> Proof | None:
-    if row["proof"] is None:
-        return None
-    diagnoses = {name: row[name] for name in ("imap_diagnosis", "smtp_diagnosis")}
-    return Proof.model_validate({**row["proof"], **diagnoses})
-
-
-def _server(stored: Mapping[str, Any] | None) -> MailServer | None:
-    return MailServer.model_validate(stored) if stored else None
-
-
-def _audit(row: "asyncpg.Record") -> Audit | None:
-    if row["audited_at"] is None:
-        return None
-    return Audit(
-        audited_at=row["audited_at"],
-        record=DomainRecord.model_validate(row["record"]),
-        definite=DomainRecord.model_validate(row["definite"]),
-    )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from berth_gateway.accounts.repository import Tag
+from berth_gateway.accounts.views import Tag
 from berth_gateway.errors import NotFound, TagNameTaken
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
 from berth_gateway.accounts.change_schemas import AccountUpdate, AliasList, CredentialsInput
 from berth_gateway.accounts.commands import ConnectAccount
 from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox
-from berth_gateway.accounts.repository import AccountView
 from berth_gateway.accounts.schemas import AccountInput, ServerInput, Settings
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
+from berth_gateway.accounts.views import AccountView
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.workspaces.mailboxes import ImportedMailbox
 from berth_vault import Credential, SecretName

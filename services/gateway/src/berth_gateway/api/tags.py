@@ -6,9 +6,9 @@ from fastapi import APIRouter, Path, status
 from pydantic import BaseModel, Field
 
 from berth_events.runtime.database import Connection
-from berth_gateway.accounts.repository import Tag
 from berth_gateway.accounts.schemas import Input, TagName, TagReference
 from berth_gateway.accounts.tags import DEFAULT_COLOR
+from berth_gateway.accounts.views import Tag
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.openapi import BODY, KEY, problems

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from berth_events.contracts import DomainRecord
-from berth_gateway.accounts.repository import Audit
+from berth_gateway.accounts.views import Audit
 
 if TYPE_CHECKING:
     import asyncpg

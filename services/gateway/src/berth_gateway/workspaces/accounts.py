@@ -17,7 +17,7 @@ from berth_gateway.workspaces.mailboxes import ImportedMailbox
 if TYPE_CHECKING:
     from berth_events.runtime.database import Connection
     from berth_events.runtime.store import Context
-    from berth_gateway.accounts.repository import AccountView
+    from berth_gateway.accounts.views import AccountView
     from berth_gateway.workspaces.commands import Workspace, Workspaces
 
 __all__ = ["WorkspaceAccounts"]

@@ -10,7 +10,7 @@ from berth_events.runtime.database import Connection
 from berth_gateway.errors import NotFound
 
 if TYPE_CHECKING:
-    from berth_gateway.accounts.repository import AccountView
+    from berth_gateway.accounts.views import AccountView
     from berth_gateway.api.services import Services
 
 __all__ = ["Number", "account_by", "number_of", "serving"]

@@ -8,8 +8,8 @@ from berth_events.contracts import AccountSettings, Provider, Verification
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
 from berth_gateway.accounts.mailboxes import Change, Mailbox
 from berth_gateway.accounts.presentation import domain_resource
-from berth_gateway.accounts.repository import AccountView, Audit
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
+from berth_gateway.accounts.views import AccountView, Audit
 from berth_gateway.dialects.mailreach.account_schemas import AccountUpdate
 from berth_gateway.dialects.mailreach.schemas import (
     Account,

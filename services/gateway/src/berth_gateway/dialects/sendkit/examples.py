@@ -138,6 +138,7 @@ _ACCOUNT: Final[dict[str, Any]] = {
 }
 _SETTINGS: Final[dict[str, Any]] = {**_CONFIG, "mailboxId": _ID, "enabled": True, "status": "active"}
 _MEASURED: Final[dict[str, Any]] = {"totalSent": 0, "totalReceived": 0, "inboxRate": None, "spamRate": None}
+_STATISTICS: Final[dict[str, Any]] = {**_WARMUP, "mailboxId": _ID, "email": "sarah@company.com", **_MEASURED}
 
 FORM: Final[dict[str, str]] = {
     "file": "email,password,smtphost,imaphost\nsarah@company.com,app-password-here,smtp.company.com,imap.company.com\n"
@@ -218,10 +219,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "sendkitAccount": {"200": _done(_ACCOUNT)},
     "sendkitWarmupConfig": _APPLIED,
     "sendkitUpdateWarmupConfig": {"request": _request(_CONFIG), **_APPLIED},
-    "sendkitWarmupTotals": {
-        "200": _done({"totalMailboxes": 2, "active": 1, "paused": 0, "notStarted": 1, **_MEASURED})
+    "sendkitListWarmupStatistics": {
+        "200": {
+            **_page(_STATISTICS, 25),
+            "summary": {"totalMailboxes": 1, "active": 1, "paused": 0, "notStarted": 0, **_MEASURED},
+        }
     },
-    "sendkitWarmupStatistics": {"200": _done({**_WARMUP, "mailboxId": _ID, "email": "sarah@company.com", **_MEASURED})},
+    "sendkitWarmupStatistics": {"200": _done(_STATISTICS)},
     "sendkitStartWarmup": {"request": _request(_CONFIG), **_APPLIED},
     "sendkitStopWarmup": _APPLIED,
     "sendkitPauseWarmup": _APPLIED,

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from berth_events.runtime.database import Connection
 from berth_gateway import feed
 from berth_gateway.accounts.connecting import Connect
-from berth_gateway.accounts.repository import AccountView, Listed
+from berth_gateway.accounts.listing import Listed
+from berth_gateway.accounts.views import AccountView
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.paths import decode_cursor, encode_cursor
 from berth_gateway.api.services import Provided, Services, context_of
@@ -36,7 +37,7 @@ from berth_gateway.dialects.sendkit.translation import change_of, connect_of, fi
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
 from berth_gateway.tenants.keyring import Caller
 
-__all__ = ["MailboxId", "find_mailbox", "identify", "router"]
+__all__ = ["MailboxId", "find_mailbox", "identify", "page_of", "router"]
 
 router = APIRouter(prefix="/v1/mailboxes", tags=["SendKit dialect"])
 
@@ -110,8 +111,8 @@ async def _test(services: Provided, caller: Reads, mailbox_id: MailboxId) -> Res
     return JSONResponse({"success": True, "data": tested})
 
 
-async def _list(services: Provided, caller: Reads, query: Filters) -> Response:
-    """The mailboxes of the workspace, in the order they were added."""
+async def page_of(services: Services, caller: Caller, query: Filters) -> tuple[list[AccountView], Pagination]:
+    """The mailboxes that the query asks for, in the order they were added, and where in the list that is."""
     only = filter_of(query)
     after = decode_cursor(_CURSOR, query.cursor)
     if only is None:
@@ -128,13 +129,18 @@ async def _list(services: Provided, caller: Reads, query: Filters) -> Response:
                 total=True,
             )
     views, total = found.accounts[: query.limit], found.total or 0
-    pagination = Pagination(
+    return views, Pagination(
         page=query.page,
         limit=query.limit,
         total=total,
         pages=-(-total // query.limit),
         next_cursor=encode_cursor(_CURSOR, views[-1].number) if len(found.accounts) > query.limit else None,
     )
+
+
+async def _list(services: Provided, caller: Reads, query: Filters) -> Response:
+    """The mailboxes of the workspace, in the order they were added."""
+    views, pagination = await page_of(services, caller, query)
     return JSONResponse(
         {"success": True, "data": [shown(mailbox(view)) for view in views], "pagination": shown(pagination)}
     )

@@ -3,8 +3,8 @@
 from typing import Any, Final, Literal
 
 from berth_events.contracts import Diagnosis, MailServer
-from berth_gateway.accounts.repository import AccountView
 from berth_gateway.accounts.servers import default_security
+from berth_gateway.accounts.views import AccountView
 from berth_gateway.dialects.sendkit import repository
 from berth_gateway.dialects.sendkit.ids import short
 from berth_gateway.dialects.sendkit.schemas import (

@@ -40,6 +40,7 @@ __all__ = [
     "WarmupConfig",
     "WarmupSettings",
     "WarmupStatistics",
+    "WarmupStatisticsPage",
     "WarmupTotals",
     "Workspace",
     "WorkspacePage",
@@ -333,6 +334,13 @@ class WarmupTotals(Shown):
     total_received: int = 0
     inbox_rate: float | None = None
     spam_rate: float | None = None
+
+
+class WarmupStatisticsPage(Success[list[WarmupStatistics]]):
+    """What the warm-up of the mailboxes did, in the order they were added; `summary` counts all of the workspace."""
+
+    pagination: Pagination
+    summary: WarmupTotals
 
 
 class BulkWarmupRow(Shown):

@@ -7,8 +7,8 @@ from typing import Final, Literal
 from berth_events.contracts import AccountSettings, MailServer, Provider
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
 from berth_gateway.accounts.commands import ConnectAccount
+from berth_gateway.accounts.listing import AccountFilter
 from berth_gateway.accounts.mailboxes import Change, Mailbox
-from berth_gateway.accounts.repository import AccountFilter
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.dialects.sendkit.requests import (
     CreateMailbox,

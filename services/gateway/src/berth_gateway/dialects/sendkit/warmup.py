@@ -4,6 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
@@ -13,9 +14,9 @@ from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.services import Provided, Services, context_of
 from berth_gateway.dialects.sendkit import repository
 from berth_gateway.dialects.sendkit.authentication import Reads, Writes
-from berth_gateway.dialects.sendkit.mailboxes import MailboxId, find_mailbox, identify
+from berth_gateway.dialects.sendkit.mailboxes import MailboxId, find_mailbox, identify, page_of
 from berth_gateway.dialects.sendkit.presentation import warmup_settings, warmup_statistics
-from berth_gateway.dialects.sendkit.requests import BulkWarmup, WarmupConfigInput, read
+from berth_gateway.dialects.sendkit.requests import BulkWarmup, Filters, WarmupConfigInput, read
 from berth_gateway.dialects.sendkit.routing import JSON, answer, route, schema_of
 from berth_gateway.dialects.sendkit.schemas import (
     BulkWarmupResult,
@@ -23,6 +24,7 @@ from berth_gateway.dialects.sendkit.schemas import (
     Success,
     WarmupSettings,
     WarmupStatistics,
+    WarmupStatisticsPage,
     WarmupTotals,
     shown,
 )
@@ -71,17 +73,20 @@ async def _configure(request: Request, services: Provided, caller: Writes, mailb
     return await _apply(request, services, caller, mailbox_id, _change("update", config))
 
 
-async def _totals(services: Provided, caller: Reads) -> Response:
-    """The warm-up of all mailboxes of the workspace."""
+async def _list(services: Provided, caller: Reads, query: Filters) -> Response:
+    """What the warm-up of each mailbox did, with the filters and pages of the list of mailboxes; `summary` counts all mailboxes."""
+    views, pagination = await page_of(services, caller, query)
     async with services.pool.acquire() as connection:
         counts = await repository.warmup_counts(connection, caller.tenant.project_id)
-    return answer(
-        WarmupTotals(
-            total_mailboxes=counts.total,
-            active=counts.enabled - counts.paused,
-            paused=counts.paused,
-            not_started=counts.total - counts.enabled,
-        )
+    totals = WarmupTotals(
+        total_mailboxes=counts.total,
+        active=counts.enabled - counts.paused,
+        paused=counts.paused,
+        not_started=counts.total - counts.enabled,
+    )
+    statistics = [shown(warmup_statistics(view)) for view in views]
+    return JSONResponse(
+        {"success": True, "data": statistics, "pagination": shown(pagination), "summary": shown(totals)}
     )
 
 
@@ -157,10 +162,10 @@ route(
 route(
     router,
     "GET /stats",
-    _totals,
-    operation="sendkitWarmupTotals",
+    _list,
+    operation="sendkitListWarmupStatistics",
     summary="Warm-up statistics",
-    model=Success[WarmupTotals],
+    model=WarmupStatisticsPage,
 )
 route(
     router, "GET /stats/{mailbox_id}", _statistics, operation="sendkitWarmupStatistics",

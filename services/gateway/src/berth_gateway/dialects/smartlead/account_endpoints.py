@@ -23,7 +23,7 @@ from berth_gateway.tenants.keyring import Caller
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from berth_gateway.accounts.repository import AccountView
+    from berth_gateway.accounts.views import AccountView
 
 __all__ = ["router"]
 

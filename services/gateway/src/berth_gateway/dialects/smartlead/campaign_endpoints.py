@@ -17,7 +17,7 @@ from berth_gateway.dialects.smartlead.reading import CampaignNumber, Document, R
 from berth_gateway.dialects.smartlead.refusals import account_not_found
 
 if TYPE_CHECKING:
-    from berth_gateway.accounts.repository import AccountView
+    from berth_gateway.accounts.views import AccountView
 
 __all__ = ["router"]
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.store import Context
     from berth_gateway.accounts.changes import Changes
     from berth_gateway.accounts.mailboxes import Tenant
-    from berth_gateway.accounts.repository import AccountRepository, AccountView
+    from berth_gateway.accounts.repository import AccountRepository
     from berth_gateway.accounts.tags import Tags
+    from berth_gateway.accounts.views import AccountView
 
 __all__ = ["Labelling"]
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from berth_events.contracts import Diagnosis, MailServer, Provider, Verification
-from berth_gateway.accounts.repository import AccountView, Tag
 from berth_gateway.accounts.schemas import instant
+from berth_gateway.accounts.views import AccountView, Tag
 
 __all__ = [
     "MASK",

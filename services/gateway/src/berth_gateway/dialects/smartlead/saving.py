@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from berth_events.runtime.database import Pool
     from berth_events.runtime.store import Context
     from berth_gateway.accounts.attempts import Attempt
-    from berth_gateway.accounts.repository import AccountRepository, AccountView
+    from berth_gateway.accounts.repository import AccountRepository
     from berth_gateway.accounts.servers import ServerVetting
+    from berth_gateway.accounts.views import AccountView
 
 __all__ = ["Saved", "Saving"]
 

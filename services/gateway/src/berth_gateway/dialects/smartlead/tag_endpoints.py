@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from berth_events.runtime.database import Connection
-from berth_gateway.accounts.repository import Tag
 from berth_gateway.accounts.tags import DEFAULT_COLOR
+from berth_gateway.accounts.views import Tag
 from berth_gateway.api.idempotency import Answer
 from berth_gateway.api.services import Provided, Services, context_of
 from berth_gateway.dialects.smartlead import answers, presentation, requests

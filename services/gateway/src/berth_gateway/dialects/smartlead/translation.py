@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from berth_events.contracts import AccountSettings, Provider
 from berth_gateway.accounts.addresses import InvalidAddress, MailAddress
+from berth_gateway.accounts.listing import AccountFilter
 from berth_gateway.accounts.mailboxes import Change, Mailbox
-from berth_gateway.accounts.repository import AccountFilter
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.dialects.smartlead.presentation import MASK
 from berth_gateway.dialects.smartlead.refusals import invalid

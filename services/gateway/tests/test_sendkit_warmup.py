@@ -95,15 +95,21 @@ async def test_statistics(project: Project) -> None:
     await project.http.post(f"/v1/warmup/start/{identity}")
     nothing = {"totalSent": 0, "totalReceived": 0, "inboxRate": None, "spamRate": None}
     for slash in ("", "/"):
-        totals = (await project.http.get(f"/v1/warmup/stats{slash}")).json()["data"]
-        assert totals == {"totalMailboxes": 2, "active": 1, "paused": 0, "notStarted": 1, **nothing}
+        listed = (await project.http.get(f"/v1/warmup/stats{slash}?days=7&limit=1")).json()
+        assert listed["summary"] == {"totalMailboxes": 2, "active": 1, "paused": 0, "notStarted": 1, **nothing}
         one = (await project.http.get(f"/v1/warmup/stats/{identity}{slash}")).json()["data"]
         assert one == {
             "mailboxId": identity, "email": "alice@acme.test", "enabled": True, "status": "active", "currentDay": 0,
             "currentVolume": 0, "config": DEFAULTS, "metrics": {}, **nothing,
         }  # fmt: skip
+        assert listed["data"] == [one]
+        rest = {"limit": "1", "cursor": listed["pagination"]["nextCursor"]}
+        last = (await project.http.get(f"/v1/warmup/stats{slash}", params=rest)).json()
+        assert [each["email"] for each in last["data"]] == ["bob@acme.test"]
+        assert last["pagination"]["nextCursor"] is None
     await project.http.post(f"/v1/warmup/pause/{identity}")
-    assert (await project.http.get("/v1/warmup/stats")).json()["data"]["paused"] == 1
+    found = (await project.http.get("/v1/warmup/stats", params={"search": "bob"})).json()
+    assert (len(found["data"]), found["summary"]["paused"]) == (1, 1)
     assert one.keys() == EXAMPLES["sendkitWarmupStatistics"]["200"]["data"].keys()
 
 

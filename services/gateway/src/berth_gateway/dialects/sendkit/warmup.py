@@ -74,7 +74,7 @@ async def _configure(request: Request, services: Provided, caller: Writes, mailb
 
 
 async def _list(services: Provided, caller: Reads, query: Filters) -> Response:
-    """What the warm-up of each mailbox did, with the filters and pages of the list of mailboxes; `summary` counts all mailboxes."""
+    """What the warm-up of each mailbox did, with the filters and pages of their list; `summary` counts all mailboxes."""
     views, pagination = await page_of(services, caller, query)
     async with services.pool.acquire() as connection:
         counts = await repository.warmup_counts(connection, caller.tenant.project_id)

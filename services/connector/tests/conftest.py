@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 
 from berth_connector.bootstrap import SERVICE, make_handlers, make_tokens
+from berth_connector.checkup import Examines, NoExaminer
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.intake import Intake
 from berth_connector.oauth import TokenSource
@@ -176,6 +177,7 @@ class Bench:
         self.prober = prober
         self.clock: SteppingClock = tokens._clock  # type: ignore[assignment]
         self.port = 0
+        self.examiner: Examines = NoExaminer(DiagnosisTable.load(), self.clock)
         self.store = EventStore("/berth/connector", self.clock)
         self.queue = WorkQueue(self.clock, default_limit=20, lease=timedelta(seconds=300))
         self.restart()
@@ -185,13 +187,14 @@ class Bench:
         self.sequence = 0
 
     def restart(self) -> None:
-        """What is kept in memory is gone."""
+        """What is kept in memory is gone; `examiner` is taken anew."""
         self.intake = Intake(self.queue, self.clock)
         self.handler = make_handlers(
             self.pool,
             self.vault_pool,
             VaultReader(Opener.from_text(KEYS.private_text)),
             self.prober,
+            self.examiner,
             self.tokens,
             self.store,
             self.queue,

@@ -4,16 +4,19 @@ import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Final
 
 from fastapi import FastAPI
 
 from berth_connector.breaker import Breaker
+from berth_connector.checkup import CheckupHandler, Examines, NoExaminer
+from berth_connector.checkup.requests import CHECKUP
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.handlers import Handlers
 from berth_connector.intake import Intake
 from berth_connector.oauth import GoogleGrants, MicrosoftGrants, Sessions, TokenSource, origin_of
-from berth_connector.probe import Prober, client_context
+from berth_connector.probe import Dialler, Limits, Prober, client_context
 from berth_connector.requests import RECHECK, VERIFY
 from berth_connector.settings import ConnectorSettings
 from berth_connector.sign_in import SignIn
@@ -34,7 +37,7 @@ from berth_events.runtime.worker_pool import WorkerPool
 from berth_net import DnsResolver, HostGuard, RememberingResolver
 from berth_vault import Opener, VaultReader
 
-__all__ = ["SERVICE", "build", "make_handlers", "make_prober", "make_tokens"]
+__all__ = ["SERVICE", "build", "make_examiner", "make_guard", "make_handlers", "make_prober", "make_tokens"]
 
 #: Verifications at once in this process: each holds two connections, and memory for TLS.
 CONCURRENCY: Final = 200
@@ -46,17 +49,41 @@ HOST_MEMORY_S: Final = 5
 _VAULT_POOL: Final = 4
 
 
+def make_guard(settings: ConnectorSettings) -> HostGuard:
+    """Which hosts may be connected to, by the settings."""
+    resolver = RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=HOST_MEMORY_S)
+    return HostGuard(resolver, settings.policy())
+
+
 def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
     """A prober by the settings."""
     return Prober(
-        HostGuard(
-            RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=HOST_MEMORY_S), settings.policy()
-        ),
+        make_guard(settings),
         client_context(settings.berth_extra_ca_file),
         DiagnosisTable.load(),
         clock,
         local_hostname=settings.berth_ehlo_name,
     )
+
+
+def make_examiner(settings: ConnectorSettings, clock: Clock) -> Examines:
+    """Who does checkups, by the settings and by what is installed."""
+    table = DiagnosisTable.load()
+    if find_spec("aioimaplib") is None:
+        return NoExaminer(table, clock)
+    from berth_connector.checkup.delivery import Means  # noqa: PLC0415
+    from berth_connector.checkup.examiner import Examiner  # noqa: PLC0415 - the extra, which imports the library
+
+    limits = Limits()
+    means = Means(
+        dialler=Dialler(make_guard(settings), client_context(settings.berth_extra_ca_file), limits),
+        table=table,
+        clock=clock,
+        limits=limits,
+        local_hostname=settings.berth_ehlo_name,
+        arrival=settings.berth_checkup_wait_seconds,
+    )
+    return Examiner(means, DnsResolver(settings.berth_dns_servers))
 
 
 @contextmanager
@@ -83,6 +110,7 @@ def make_handlers(
     vault_pool: Pool,
     vault: VaultReader,
     prober: Prober,
+    examiner: Examines,
     tokens: TokenSource,
     store: EventStore,
     queue: WorkQueue,
@@ -92,13 +120,14 @@ def make_handlers(
     recheck: timedelta,
 ) -> Handlers:
     """The handlers of every kind of work."""
+    sign_in, breaker = SignIn(pool, vault_pool, vault, tokens), Breaker(clock)
     verify = VerifyHandler(
         pool=pool,
-        sign_in=SignIn(pool, vault_pool, vault, tokens),
+        sign_in=sign_in,
         mailboxes=prober,
         store=store,
         queue=queue,
-        breaker=Breaker(clock),
+        breaker=breaker,
         clock=clock,
         rng=rng,
         recheck=recheck,
@@ -114,8 +143,12 @@ def make_handlers(
         clock=clock,
         rng=rng,
     )
+    check_up = CheckupHandler(
+        pool=pool, sign_in=sign_in, examiner=examiner, store=store, queue=queue, breaker=breaker, clock=clock
+    )
     return Handlers(
         {
+            CHECKUP: check_up,
             VERIFY: verify,
             RECHECK: verify,
             VERIFY_WORKSPACE: verify_workspace,
@@ -143,6 +176,7 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
                 vault_pool,
                 VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value())),
                 make_prober(settings, clock),
+                make_examiner(settings, clock),
                 tokens,
                 store,
                 queue,

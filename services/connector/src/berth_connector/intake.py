@@ -5,10 +5,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from berth_connector import repository
+from berth_connector.checkup.requests import checkup_of
 from berth_connector.policies import POLICIES
 from berth_connector.requests import VerificationRequest, recheck_of, work_of
 from berth_connector.workspaces import WorkspaceIntake
 from berth_events.contracts import (
+    AccountCheckupRequested,
     AccountCredentialsReplaced,
     AccountRemoved,
     AccountRequested,
@@ -66,6 +68,10 @@ class Intake:
             await repository.set_suspended(connection, account_ids, suspended=False)
             for envelope in run:
                 await self._resume(connection, envelope)
+        elif kind is AccountCheckupRequested:
+            data = ((envelope, envelope.data) for envelope in run)
+            checkups = [checkup_of(one, event) for one, event in data if isinstance(event, AccountCheckupRequested)]
+            await self._queue.request(connection, checkups)
         elif kind is AccountUpdated:
             for envelope in run:
                 await self._update(connection, envelope)

@@ -14,7 +14,7 @@ from berth_events.contracts import (
 )
 from berth_events.runtime.work import WorkItem
 
-__all__ = ["RECHECK", "VERIFY", "Reason", "VerificationRequest", "recheck_of", "work_of"]
+__all__ = ["RECHECK", "VERIFY", "Reason", "VerificationRequest", "destination_of", "recheck_of", "work_of"]
 
 #: `requested` is a new account or a new credential, `reconnect` somebody's wish, `schedule` and `recheck` nobody's.
 Reason = Literal["requested", "reconnect", "schedule", "dry_run", "recheck"]
@@ -49,10 +49,15 @@ class VerificationRequest(ConnectionSettings):
 
     @property
     def destination(self) -> str:
-        """What simultaneous runs are counted by: the mail service when it is a known one, else the host."""
-        server = self.imap or self.smtp
-        host = server.host if server else ""
-        return of_host(host).service or host
+        """See `destination_of`."""
+        return destination_of(self)
+
+
+def destination_of(settings: ConnectionSettings) -> str:
+    """What simultaneous runs are counted by: the mail service when it is a known one, else the host."""
+    server = settings.imap or settings.smtp
+    host = server.host if server else ""
+    return of_host(host).service or host
 
 
 def work_of(

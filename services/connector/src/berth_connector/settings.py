@@ -46,6 +46,9 @@ class ConnectorSettings(ServiceSettings, HostSettings):
     berth_ehlo_name: Annotated[str, AfterValidator(_host_name)] = Field(
         default=_NO_NAME, description="what SMTP's EHLO says: the public name of the address that connections come from"
     )
+    berth_checkup_wait_seconds: float = Field(
+        default=300, gt=0, le=3600, description="for how long a checkup waits for its message"
+    )
     berth_recheck_hours: float = Field(default=24, gt=0, description="how often a mailbox that works is looked at")
     berth_google_token_url: Annotated[str, AfterValidator(_https_url)] = Field(
         default="https://oauth2.googleapis.com/token", description="where Google gives access tokens"

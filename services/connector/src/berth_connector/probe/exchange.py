@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 from typing import Protocol as Interface
-from typing import TypeVar
 
 from berth_connector.origins import recognise
 from berth_connector.probe.dial import Dialler, Limits, Security
 from berth_connector.probe.login import Login
-from berth_connector.probe.steplog import StepLog
+from berth_connector.probe.steplog import Protocol, StepLog
 from berth_connector.probe.wire import Wire
 from berth_events.contracts import StepName
 
-__all__ = ["OpenSession", "Session", "plan", "prove", "signed_in"]
+__all__ = ["LAST_STEPS", "OpenSession", "Session", "plan", "prove", "signed_in"]
 
 
 class Session(Interface):
@@ -42,6 +42,12 @@ class Session(Interface):
         """Say good-bye without waiting."""
         ...
 
+
+#: What the server offers, and what shows that the account can be used.
+LAST_STEPS: Final[dict[Protocol, tuple[StepName, StepName]]] = {
+    "imap": ("capabilities", "select"),
+    "smtp": ("ehlo", "noop"),
+}
 
 OpenSession = Callable[[Wire], Session]
 S = TypeVar("S", bound=Session)

@@ -6,29 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 from berth_connector.diagnosis import DiagnosisTable, Finding
 from berth_connector.policies import POLICIES
 from berth_connector.probe.dial import Dialler, Limits
-from berth_connector.probe.exchange import OpenSession, plan, prove
+from berth_connector.probe.exchange import LAST_STEPS, OpenSession, plan, prove
 from berth_connector.probe.grants import TokenGrant, fetch_token
 from berth_connector.probe.imap import ImapSession
 from berth_connector.probe.login import Login
 from berth_connector.probe.smtp import SmtpSession
 from berth_connector.probe.steplog import Protocol, StepLog, Stopped
 from berth_connector.redaction import Redactor
-from berth_events.contracts import Diagnosis, StepName, Verification
+from berth_events.contracts import Diagnosis, Verification
 from berth_events.runtime.clock import Clock
 from berth_net import HostGuard
 
 __all__ = ["ProbeResult", "Prober"]
-
-_LAST_STEPS: Final[dict[Protocol, tuple[StepName, StepName]]] = {
-    "imap": ("capabilities", "select"),
-    "smtp": ("ehlo", "noop"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ class Prober:
         exchanges = {
             protocol: StepLog(
                 protocol,
-                plan(login.server.security, *_LAST_STEPS[protocol]),
+                plan(login.server.security, *LAST_STEPS[protocol]),
                 self._table,
                 redactor,
                 self._clock,

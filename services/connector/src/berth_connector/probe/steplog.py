@@ -34,7 +34,11 @@ Outcome = Literal["ok", "failed", "skipped"]
 
 
 class Stopped(Exception):
-    """A step failed and is recorded; the steps behind it are skipped."""
+    """A step failed and is recorded; the steps behind it are skipped. `finding` says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self.finding = finding
 
 
 @dataclass(slots=True)
@@ -129,7 +133,7 @@ class StepLog:
         )
         if finding:
             self.finding = finding
-            raise Stopped from fault
+            raise Stopped(finding) from fault
 
     def said(self, who: Literal["C", "S"], text: str) -> None:
         """Keep a line of the exchange with the running step. Secrets are taken out before it is cut."""

@@ -1,0 +1,157 @@
+"""Performs checkups and says what they showed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import UUID
+
+import structlog
+
+from berth_connector import repository
+from berth_connector.breaker import PAUSE, Breaker
+from berth_connector.checkup.requests import CheckupRequest
+from berth_connector.probe import Login, TokenGrant
+from berth_connector.sign_in import Erased, NotYet, Ready, SignIn
+from berth_connector.workspaces import repository as workspaces
+from berth_events.contracts import AccountCheckedUp, Checkup
+from berth_events.runtime.store import Context
+from berth_events.runtime.work import WorkItem
+from berth_vault import CredentialErased
+
+if TYPE_CHECKING:
+    from berth_connector.repository import Account
+    from berth_events.runtime.clock import Clock
+    from berth_events.runtime.database import Connection, Pool
+    from berth_events.runtime.store import EventStore
+    from berth_events.runtime.work import Job, WorkQueue
+
+__all__ = ["CheckupHandler", "Examination", "Examines"]
+
+#: How long a checkup waits for the event about the account's credential or workspace that is on its way.
+_PAUSE: Final = timedelta(seconds=2)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a checkup showed, and the wait that a server asked for, or None."""
+
+    checkup: Checkup
+    wait: timedelta | None = None
+
+
+class Examines(Protocol):
+    """Checks up on mailboxes (`berth_connector.checkup.examiner.Examiner`)."""
+
+    async def examine(
+        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+    ) -> Examination:
+        """Run a checkup; failures are in the result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Whose checkup, what came out, and whether the mail service is to be left alone for a while."""
+
+    account: "Account"
+    examination: Examination
+    turned_away: bool
+
+
+class CheckupHandler:
+    """Performs checkups and records them.
+
+    A checkup does not change where the account stands: that is the verifications' matter.
+
+    Args:
+        pool: the connector's database.
+        sign_in: opens credentials, and gets access tokens.
+        examiner: does it.
+        store: where the events go.
+        queue: where a checkup waits that cannot be done yet.
+        breaker: sees every result.
+        clock: time.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: "Pool",
+        sign_in: SignIn,
+        examiner: Examines,
+        store: "EventStore",
+        queue: "WorkQueue",
+        breaker: Breaker,
+        clock: "Clock",
+    ) -> None:
+        self._pool, self._sign_in, self._examiner = pool, sign_in, examiner
+        self._store, self._queue, self._breaker, self._clock = store, queue, breaker, clock
+
+    async def perform(self, job: "Job") -> _Done | Erased | NotYet | None:
+        """Send, wait and read. None: the account is gone.
+
+        Raises:
+            CannotOpen, MissingSecret: the credential is not what the account says; an operator has to look at it.
+        """
+        request = CheckupRequest.model_validate(job.payload)
+        async with self._pool.acquire() as connection:
+            account = await repository.find(connection, request.account_id)
+        if account is None:
+            return None
+        try:
+            ready = await self._sign_in.prepare(account.request, imap_too=not account.imap_issue)
+        except CredentialErased:  # removed, or replaced: the event that says so is on its way
+            return NotYet()
+        if not isinstance(ready, Ready):
+            return ready
+        examination = await self._examiner.examine(
+            request.checkup_id, account.request.address, ready.imap, ready.smtp, ready.grant
+        )
+        diagnosis = examination.checkup.diagnosis
+        turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
+            job.destination, request.account_id, diagnosis.code if diagnosis else None
+        )
+        return _Done(account, examination, turned_away)
+
+    async def record(self, connection: "Connection", job: "Job", result: _Done | Erased | NotYet | None) -> None:
+        """Say what it showed, once. Of an account that is gone nothing is said."""
+        request = CheckupRequest.model_validate(job.payload)
+        if isinstance(result, Erased):
+            await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
+        if isinstance(result, Erased | NotYet):
+            await self._queue.schedule(connection, [self._again(job)])
+            return
+        if result is not None and result.turned_away:
+            until = self._clock.now() + max(PAUSE, result.examination.wait or PAUSE)
+            _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
+            await repository.leave_alone(connection, job.destination, until)
+        if result is None or await repository.lock(connection, request.account_id) is None:
+            _log.info("checkup.obsolete", account_id=str(request.account_id), because="account removed")
+            return
+        whose = result.account.request
+        event = AccountCheckedUp(
+            account_id=whose.account_id,
+            organization_id=whose.organization_id,
+            project_id=whose.project_id,
+            address=whose.address,
+            checkup_id=request.checkup_id,
+            checkup=result.examination.checkup,
+        )
+        version = await self._store.version(connection, whose.account_id)
+        context = Context(
+            correlation_id=request.correlation_id, causation_id=job.causation_id, traceparent=job.traceparent
+        )
+        await self._store.append(connection, whose.account_id, version, [event], context)
+
+    def _again(self, job: "Job") -> WorkItem:
+        return WorkItem(
+            key=job.key,
+            kind=job.kind,
+            destination=job.destination,
+            payload=job.payload,
+            event_id=job.causation_id,
+            run_at=self._clock.now() + _PAUSE,
+            traceparent=job.traceparent,
+        )

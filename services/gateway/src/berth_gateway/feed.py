@@ -205,9 +205,11 @@ class FeedTail:
         while True:
             await self._wanted.wait()
             try:
-                if seen is None:  # listeners have read what is there: only what comes is news
-                    seen = await self._reader.decided()
-                seen, projects = await self._reader.grown(seen)
+                if seen is None:
+                    # whoever listens by now may have read before this was decided: they look once more
+                    seen, projects = await self._reader.decided(), set(self._listeners)
+                else:
+                    seen, projects = await self._reader.grown(seen)
             except (*INFRASTRUCTURE_ERRORS, asyncpg.PostgresError) as error:
                 _log.warning("feed.unreadable", error=type(error).__name__)
             else:

@@ -48,6 +48,10 @@ test: develop ## Run the tests, on real servers. TESTS="services/billing -k seat
 	@tests/support/install-servers
 	$(VENV)/pytest $(TESTS)
 
+.PHONY: diagnoses
+diagnoses: develop ## Play every row of the table of diagnoses to the connector, and print which code it found
+	$(VENV)/python -m berth_testing.corpus
+
 .PHONY: bench
 bench: develop ## Measure; writes what it found to the terminal
 	PYTHONPATH=tests $(VENV)/python -m benchmarks

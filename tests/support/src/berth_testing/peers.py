@@ -5,13 +5,13 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = ["CLOSE", "START_TLS", "STAY", "Answer", "Peer", "Script", "drip", "flood"]
 
 #: Does something with the connection instead of answering with text.
 Action = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-#: Bytes, in which TAG stands for the command's tag; an action; or both in turn.
+#: Bytes, in which TAG stands for the command's tag, also behind further lines of it; an action; or both in turn.
 Answer = bytes | Action | tuple[bytes, Action]
 
 
@@ -59,14 +59,33 @@ class Script:
     Attributes:
         greeting: said to everybody who connects.
         answers: pattern of a line -> the answer, the first match counts; a line that matches none is answered with silence.
+        turns: pattern of a line -> the script that answers this connection from the next line on.
     """
 
     greeting: Answer
     answers: Sequence[tuple[str, Answer]] = ()
+    turns: Sequence[tuple[str, "Script"]] = ()
 
     def but(self, *answers: tuple[str, Answer], greeting: Answer | None = None) -> "Script":
-        """The same script with other answers in front."""
-        return Script(greeting=self.greeting if greeting is None else greeting, answers=(*answers, *self.answers))
+        """The same script with other answers in front, also behind its turns."""
+        return replace(
+            self,
+            greeting=self.greeting if greeting is None else greeting,
+            answers=(*answers, *self.answers),
+            turns=tuple((pattern, script.but(*answers)) for pattern, script in self.turns),
+        )
+
+    def turning(self, pattern: str, script: "Script") -> "Script":
+        """The same script until a line matches."""
+        return replace(self, turns=((pattern, script), *self.turns))
+
+    def answer_to(self, line: str) -> Answer:
+        """The answer to a line."""
+        return next((answer for pattern, answer in self.answers if re.search(pattern, line)), b"")
+
+    def behind(self, line: str) -> "Script":
+        """The script that answers what comes after a line."""
+        return next((script for pattern, script in self.turns if re.search(pattern, line)), self)
 
 
 @dataclass(slots=True)
@@ -115,19 +134,20 @@ class Peer:
         self.connections += 1
         self._writers.add(writer)
         self._all_gone.clear()
+        script, tag = self.script, b""
         with suppress(ConnectionError, ssl.SSLError, TimeoutError):
-            await self._say(self.script.greeting, b"", reader, writer)
+            await self._say(script.greeting, tag, reader, writer)
             while line := await reader.readline():
                 text = line.rstrip(b"\r\n").decode("utf-8", "replace")
                 self.received.append(text)
-                await self._say(self._answer_to(text), text.partition(" ")[0].encode(), reader, writer)
+                first, more, _ = text.partition(" ")
+                tag = first.encode() if more else tag  # a line without a blank is the rest of a command
+                answer, script = script.answer_to(text), script.behind(text)
+                await self._say(answer, tag, reader, writer)
         writer.transport.abort()
         self._writers.discard(writer)
         if not self._writers:
             self._all_gone.set()
-
-    def _answer_to(self, line: str) -> Answer:
-        return next((answer for pattern, answer in self.script.answers if re.search(pattern, line)), b"")
 
     async def _say(
         self, answer: Answer, tag: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

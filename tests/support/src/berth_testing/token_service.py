@@ -28,6 +28,7 @@ from berth_local.sandbox.identity import IdentityService, serve_identity
 from berth_local.sandbox.microsoft import Application, Microsoft, Tenant
 
 __all__ = [
+    "Fault",
     "ServiceClock",
     "TokenService",
     "answers",

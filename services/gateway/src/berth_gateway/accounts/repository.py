@@ -52,7 +52,7 @@ class AccountRepository:
                                                   ORDER BY t.number)::jsonb
                                     FROM account_tag l JOIN tag t USING (project_id, number)
                                    WHERE l.account_id = a.account_id) AS tags,
-                      d.number AS domain_number, d.created_at AS domain_created_at, r.audited_at, r.record, r.definite
+                      d.number AS domain_number, r.audited_at, r.record, r.definite
                  FROM account a
                  JOIN domain d ON d.domain = a.domain
                  LEFT JOIN domain_record r ON r.domain = a.domain

@@ -109,7 +109,6 @@ class AccountView:
     proof: Proof | None
     checkup: Checkup | None
     domain_number: int
-    domain_created_at: datetime
     audit: Audit | None
 
 
@@ -118,7 +117,7 @@ def view_of(row: "asyncpg.Record") -> AccountView:
     taken = (
         "account_id", "number", "address", "domain", "provider", "first_name", "last_name", "imap_issue", "seat_kind",
         "suspended", "signature", "time_zone", "workspace_id", "import_id", "created_at", "updated_at", "removed_reason",
-        "on_failure", "imap_guessed", "status", "verified_at", "domain_number", "domain_created_at",
+        "on_failure", "imap_guessed", "status", "verified_at", "domain_number",
     )  # fmt: skip
     return AccountView(
         **{name: row[name] for name in taken},

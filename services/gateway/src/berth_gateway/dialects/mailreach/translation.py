@@ -99,7 +99,7 @@ def account(view: AccountView, *, proven: bool = False) -> Account:
         sending_ip=checkup and checkup.sending_ip,
         signature=view.signature,
         tags=[Tag(id=tag.number, name=tag.name) for tag in view.tags],
-        domain=_domain(view.domain, view.domain_number, view.domain_created_at, view.audit),
+        domain=_domain(view.domain, view.domain_number, view.created_at, view.audit),
     )
 
 

@@ -72,7 +72,7 @@ def mail_servers(oauth: Mapping[str, object] | None = None) -> Iterator[MailBed]
         names = [*dovecot.PORTS, *postfix.PORTS]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         imap = dovecot.dovecot(directory / "dovecot", tls, ports, oauth)
-        smtp = postfix.postfix(directory / "postfix", tls, directory / "dovecot" / dovecot.SASL_SOCKET, ports)
+        smtp = postfix.postfix(directory / "postfix", tls, directory / "dovecot", ports)
         try:
             imap.start([ports[name] for name in dovecot.PORTS])
             smtp.start([ports[name] for name in postfix.PORTS])

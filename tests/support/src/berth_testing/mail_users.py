@@ -19,6 +19,8 @@ PASSWORDS: Final = {
     "long@test.example": "x" * 2000,
     # two random halves around what every quoting treats in its own way: searched for in everything that is stored or logged
     "canary@test.example": '6b1f0c9ad2e84753"\\ é%+/=e07a5d41c8b3f296',
+    "spam@test.example": "secret",  # mail to it arrives in Junk
+    "lost@test.example": "secret",  # mail to it never arrives
     "disabled@test.example": "secret",  # NO [CONTACTADMIN], 525; Postfix accepts it: nologin is the matter of Dovecot's login
     "slow1@test.example": "secret",  # answers after 1 s; slowN@ is any number of seconds
     "slow3@test.example": "secret",

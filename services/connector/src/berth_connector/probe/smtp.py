@@ -19,7 +19,7 @@ from berth_connector.redaction import MARK
 
 __all__ = ["SmtpSession"]
 
-_LINE: Final = re.compile(r"(?P<code>\d{3})(?P<more>[ -]|$)(?P<text>.*)")
+_LINE: Final = re.compile(r"(?P<code>[0-9]{3})(?P<more>[ -]|$)(?P<text>.*)")
 _READY, _DONE, _SIGNED_IN, _CONTINUE, _GO_ON, _FORWARDED = 220, 250, 235, 334, 354, 251
 
 
@@ -178,6 +178,8 @@ class SmtpSession:
                 raise Fault.found("NOT_MAIL" if greeting else "MALFORMED", message)
             if greeting:
                 self._wire.keep(line)
+            if lines and not lines[0].startswith(found["code"]):  # RFC 5321, section 4.2.1: which one would decide?
+                raise Fault.found("MALFORMED", "The lines of the server's answer have different codes.")
             lines.append(line)
             texts.append(found["text"].strip())
             left -= len(line) + 2

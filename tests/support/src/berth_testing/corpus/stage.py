@@ -135,10 +135,8 @@ class Stage:
         ports: Sequence[int] | None = None,
     ) -> Verification:
         """Verify against a port of this machine."""
-        login = self._login(host, port, mechanism, security, password)
-        prober = Prober(
-            self._guard(ports or [port]), self.client_tls, self.table, self.clock, local_hostname=_LOCAL, limits=limits
-        )
+        login = self.login(port, host=host, mechanism=mechanism, security=security, password=password)
+        prober = self.prober(ports or [port], limits)
         imap, smtp = (login, None) if protocol == "imap" else (None, login)
         return (await prober.verify(uuid4(), imap, smtp)).verification
 
@@ -153,7 +151,7 @@ class Stage:
         **named: Any,
     ) -> Diagnosis | None:
         """Why there is no access token, or None."""
-        prober = Prober(self._guard([]), self.client_tls, self.table, self.clock, local_hostname=_LOCAL, limits=limits)
+        prober = self.prober([], limits)
         source = tokens or self.tokens
         grant = TokenGrant(service=key.provider, fetch=lambda: source.token(key, mailbox, secret, **named))
         finding = await prober.diagnose(grant)
@@ -207,8 +205,8 @@ class Stage:
             asyncio.get_running_loop().time() + PATIENT.total,
         )
         async with Peer.run(script, implicit=self.tls) as peer:
-            dialler = Dialler(self._guard([peer.port]), self.client_tls, PATIENT)
-            login = self._login(host, peer.port, "auto", "tls", PASSWORD)
+            dialler = Dialler(_guard([peer.port]), self.client_tls, PATIENT)
+            login = self.login(peer.port, host=host)
             try:
                 async with (
                     signed_in(dialler, PATIENT, log, login, partial(SmtpSession, local_hostname=_LOCAL)) as session,
@@ -219,16 +217,28 @@ class Stage:
                 pass
         return log.finding.diagnosis if log.finding else None
 
-    @staticmethod
-    def _guard(ports: Sequence[int]) -> HostGuard:
-        return HostGuard(_Resolver(), Policy(allow_networks=(ip_network("127.0.0.0/8"),), allow_ports=frozenset(ports)))
+    def prober(self, ports: Sequence[int], limits: Limits = PATIENT) -> Prober:
+        """A prober that may dial these ports of this machine."""
+        return Prober(_guard(ports), self.client_tls, self.table, self.clock, local_hostname=_LOCAL, limits=limits)
 
     @staticmethod
-    def _login(host: str, port: int, mechanism: str, security: str, password: str) -> Login:
+    def login(
+        port: int,
+        *,
+        host: str = "mail.test.example",
+        mechanism: str = "auto",
+        security: str = "tls",
+        password: str = PASSWORD,
+    ) -> Login:
+        """What signs in to a server of this machine."""
         server = MailServer.model_validate(
             {"host": host, "port": port, "security": security, "username": USERNAME, "mechanism": mechanism}
         )
         return Login(server, _TOKEN if mechanism == "xoauth2" else password)
+
+
+def _guard(ports: Sequence[int]) -> HostGuard:
+    return HostGuard(_Resolver(), Policy(allow_networks=(ip_network("127.0.0.0/8"),), allow_ports=frozenset(ports)))
 
 
 @asynccontextmanager

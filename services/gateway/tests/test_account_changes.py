@@ -291,3 +291,15 @@ async def test_nobody_elses_tags_and_batches(harness: GatewayHarness, project: P
     report = await other.http.post("/v1/accounts/batch", json={"action": "remove", "account_ids": [str(account_id)]})
     assert report.json()["failed"] == 1
     assert (await project.http.get(place)).status_code == 200
+
+
+async def test_statistics_are_kept_for_half_a_year(harness: GatewayHarness, project: Project) -> None:
+    place, requested = await connect(harness, project)
+    await harness.deliver(verified(requested, works=True))
+    harness.clock.shift = timedelta(days=180)
+    await harness.gateway.housekeeping.tidy()
+    assert (await project.http.get(f"{place}/stats", params={"past_days": 180})).json()["checks"] == 1
+    harness.clock.shift = timedelta(days=183)
+    await harness.gateway.housekeeping.tidy()
+    assert await harness.owner.fetchval("SELECT count(*) FROM check_day") == 0
+    assert (await project.http.get(place)).json()["status"] == "connected"

@@ -7,6 +7,7 @@ CREATE TABLE check_day (
     duration_ms double precision NOT NULL,    -- of all checks together
     PRIMARY KEY (account_id, day)
 );
+CREATE INDEX check_day_age ON check_day (day);
 CREATE TABLE checkup (
     account_id  uuid PRIMARY KEY,             -- the last one only
     checkup_id  uuid NOT NULL,

@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
-from berth_gateway.projections import Views
+from berth_gateway.projections import History, Views
 from berth_gateway.webhooks.queue import forget_deliveries
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ _ATTEMPTS: Final = timedelta(hours=1)
 _UNANSWERED: Final = timedelta(hours=1)
 #: Results of probes, and of accounts that are gone, can be asked for so long.
 _RESULTS: Final = timedelta(days=7)
-#: Imports are forgotten with their rows; their accounts stay.
+#: Imports and batches are forgotten with what became of each row; their accounts stay.
 _IMPORTS: Final = timedelta(days=90)
+#: Statistics can be asked for half a year.
+_STATISTICS: Final = timedelta(days=181)
 
 _log = structlog.get_logger(__name__)
 
@@ -61,17 +63,20 @@ class Housekeeping:
             await connection.execute("DELETE FROM attempt WHERE started_at < $1", now - _ATTEMPTS)
             await connection.execute("DELETE FROM probe WHERE settled_at < $1", now - _RESULTS)
             await connection.execute("DELETE FROM import WHERE created_at < $1", now - _IMPORTS)
-            await self._forget_results(connection)
+            await connection.execute("DELETE FROM batch_task WHERE created_at < $1", now - _IMPORTS)
+            await self._enter(connection, Views)
+            await connection.execute(
+                """DELETE FROM verification v WHERE verified_at < $1
+                      AND NOT EXISTS (SELECT FROM account a WHERE a.account_id = v.account_id AND a.removed_at IS NULL)""",
+                now - _RESULTS,
+            )
+            await self._enter(connection, History)
+            await connection.execute("DELETE FROM check_day WHERE day < $1", (now - _STATISTICS).date())
         await forget_deliveries(self._pool, now)
 
-    async def _forget_results(self, connection: "Connection") -> None:
+    async def _enter(self, connection: "Connection", projection: type[Views | History]) -> None:
+        """Make the tables of a projection be found, which are in the schema of its active version: `public` has views of them."""
         active = await connection.fetchval(
-            "SELECT version FROM projection WHERE name = $1 AND state = 'active'", Views.name
+            "SELECT version FROM projection WHERE name = $1 AND state = 'active'", projection.name
         )
-        # the tables of a projection are in the schema of its active version; `public` only has views of them
-        await connection.execute("SELECT set_config('search_path', $1, true)", f"{Views.name}_v{active}, public")
-        await connection.execute(
-            """DELETE FROM verification v WHERE verified_at < $1
-                  AND NOT EXISTS (SELECT FROM account a WHERE a.account_id = v.account_id AND a.removed_at IS NULL)""",
-            self._clock.now() - _RESULTS,
-        )
+        await connection.execute("SELECT set_config('search_path', $1, true)", f"{projection.name}_v{active}, public")

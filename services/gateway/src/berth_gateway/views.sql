@@ -7,6 +7,7 @@ CREATE TABLE verification (
     verification       jsonb NOT NULL,
     verified_at        timestamptz NOT NULL
 );
+CREATE INDEX verification_age ON verification (verified_at);
 CREATE TABLE domain_record (
     domain     text PRIMARY KEY,
     audited_at timestamptz NOT NULL,

@@ -12,6 +12,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "ImportRefused",
     "InternalError",
+    "Interrupted",
     "InvalidCursor",
     "InvalidFields",
     "InvalidIdempotencyKey",
@@ -234,6 +235,14 @@ class InternalError(GatewayError):
 
     status = 500
     title = "Internal error"
+
+
+class Interrupted(GatewayError):
+    """The service is restarting, and the request may have been done or not. Send the same request again."""
+
+    status = 503
+    title = "Interrupted"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class Unavailable(GatewayError):

@@ -26,7 +26,7 @@ from berth_gateway.api import (
     workspaces,
 )
 from berth_gateway.api.examples import CANONICAL
-from berth_gateway.api.middleware import BodyLimit, RequestIdentity
+from berth_gateway.api.middleware import BodyLimit, Interruption, RequestIdentity
 from berth_gateway.api.services import Services
 from berth_gateway.dialects import Dialect, mailreach, sendkit, smartlead
 from berth_gateway.errors import GatewayError
@@ -65,6 +65,7 @@ def make_app(services: Services) -> FastAPI:
     openapi.install(app, {name: example for source in sources for name, example in source.items()})
     # the last one added is the outermost
     app.add_middleware(BodyLimit, max_bytes=_max_body_bytes, render=_render)
+    app.add_middleware(Interruption, render=_render)
     app.add_middleware(RequestIdentity)
     for each in _CANONICAL:
         app.include_router(each.router)

@@ -1,5 +1,6 @@
-"""What surrounds every request: its id, its place in a trace, and the limit of its body."""
+"""What surrounds every request: its id, its place in a trace, the limit of its body, and its end when the service stops."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -10,9 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth_gateway.api.problems import Renderer
-from berth_gateway.errors import BodyTooLarge
+from berth_gateway.errors import BodyTooLarge, Interrupted
 
-__all__ = ["BodyLimit", "RequestIdentity"]
+__all__ = ["BodyLimit", "Interruption", "RequestIdentity"]
 
 _TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -50,6 +51,37 @@ class RequestIdentity:
 
         with structlog.contextvars.bound_contextvars(request_id=str(identity)):
             await self._app(scope, receive, send_named)
+
+
+class Interruption:
+    """Answers requests that are cancelled, which the server does when it stops and they have not ended in time.
+
+    Without an answer of ours the server sends a bare 500, which for MailReach's clients means a wrong password.
+
+    Args:
+        app: the application.
+        render: makes the answer.
+    """
+
+    def __init__(self, app: ASGIApp, render: Renderer) -> None:
+        self._app, self._render = app, render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or started:
+                raise
+            answer = self._render(scope["path"], Interrupted(), scope["state"]["request_id"])
+            await answer(scope, receive, send)  # and then the task ends, as it was told to
 
 
 class BodyLimit:

@@ -34,6 +34,7 @@ Renderer: TypeAlias = Callable[[str, GatewayError, UUID], Response]
 #: No minimum of the API is above one.
 _EMPTY: Final = ("The value is empty.", "Send a value that is not empty.")
 _TIME: Final = ("The value is not a time with an offset.", "Send ISO 8601, such as 2027-01-31T12:00:00Z.")
+_DATE: Final = ("The value is not a date.", "Send ISO 8601, such as 2027-01-31.")
 #: pydantic's error type -> what is wrong and how to mend it; `{}` takes values of the error's context.
 _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "missing": ("The field is missing.", "Add it."),
@@ -59,10 +60,18 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "datetime_from_date_parsing": _TIME,
     "datetime_type": _TIME,
     "timezone_aware": _TIME,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+    "date_type": _DATE,
     "string_pattern_mismatch": ("The value does not have the right form.", "Send what matches {pattern}."),
     "day": ("The value is not a day.", "Send DD/MM/YYYY, for example 31/12/2026."),
     "time_zone": ("The value is not a time zone.", "Send an IANA name, for example Europe/Berlin."),
     "value_error": ("The text has characters that cannot be stored.", "Remove NUL and lone surrogates."),
+}
+#: What the framework's refusals are called here, where its own words name no remedy.
+_SAID: Final[Mapping[int, str]] = {
+    405: "The path does not have this method. Use one of those that the header Allow names."
 }
 _OTHER: Final = ("The value is not valid.", "See the field in /openapi.json.")
 
@@ -122,7 +131,7 @@ class _Http(GatewayError):
     """What the framework itself refuses, such as a method that a path does not have."""
 
     def __init__(self, error: HTTPException) -> None:
-        super().__init__(str(error.detail))
+        super().__init__(_SAID.get(error.status_code, str(error.detail)))
         self.status = error.status_code  # type: ignore[misc]  # one class for all statuses of the framework
         self.headers = dict(error.headers or {})  # type: ignore[misc]
         self.title = str(error.detail)  # type: ignore[misc]

@@ -13,7 +13,7 @@ State = Literal["pass", "fail", "unknown"]
 
 
 def found(code: str, subject: str = "example.com") -> Finding:
-    return Finding(code=code, subject=subject, severity="high")
+    return Finding(code=code, subject=subject, severity="unknown" if code == "DNS_TEMPFAIL" else "high")
 
 
 def record(*findings: Finding, spf: State = "pass", mx: State = "pass") -> DomainRecord:

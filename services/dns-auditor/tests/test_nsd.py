@@ -21,7 +21,14 @@ async def test_a_sound_domain(nsd: NameServer) -> None:
     assert record.spf.value == "v=spf1 mx -all"
     assert record.dkim.value == f"v=DKIM1; k=rsa; p={DKIM_PUBLIC_KEY}"
     assert record.dmarc.policy == "reject"
-    assert {found.code for found in record.findings} == {"MX_PRIVATE_ADDRESS", "MX_SINGLE_ADDRESS"}
+    assert {found.code for found in record.findings} == {
+        "MX_PRIVATE_ADDRESS",
+        "MX_SINGLE_ADDRESS",
+        "NS_SINGLE",
+        "MTASTS_MISSING",
+        "TLSRPT_MISSING",
+        "DNSSEC_UNSIGNED",
+    }
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,10 @@ def slow(message: bytes) -> Reply | None:
 @given(st.randoms(use_true_random=False))
 def test_sound_messages_are_read_as_dnspython_reads_them(rng: Random) -> None:
     labels, rdtype, message = sound_message(rng)
-    read = lean(message, asked_by(labels, rdtype))
+    read, expected = lean(message, asked_by(labels, rdtype)), slow(message)
 
-    assert read is None or read == slow(message)
+    # TLSA with data of the wrong length has to be seen to be reported; dnspython refuses the whole message.
+    assert read is None or read == expected or (expected is None and rdtype == RDTYPES["TLSA"])
 
 
 def test_most_sound_messages_are_read_lean() -> None:

@@ -15,6 +15,7 @@ STRING_MAX: Final = 255
 #: A byte, written `\DDD` where it is no printable ASCII.
 _BYTE: Final = re.compile(r"\\[0-9]{3}|.", re.DOTALL)
 _NAMES: Final = frozenset({"CNAME", "MX", "NS", "PTR"})
+_TEXTS: Final = frozenset({"TXT", "SPF"})
 
 
 def advice(findings: Iterable[Finding]) -> str:
@@ -46,8 +47,11 @@ def zone_line(name: str, rdtype: str, record: str) -> str:
         rdtype: The type.
         record: The record as answers and changes have it: of TXT the whole text.
     """
-    if rdtype == "TXT":
+    if rdtype in _TEXTS:
         data = " ".join(f'"{text}"' for text in _strings(record))
+    elif rdtype == "SOA":
+        primary, mailbox, numbers = record.split(" ", 2)
+        data = f"{primary}. {mailbox}. {numbers}"
     elif rdtype in _NAMES and not record.endswith("."):
         data = f"{record}."
     else:

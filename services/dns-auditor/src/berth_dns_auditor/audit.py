@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 
 from berth_dns_auditor.checks.basics import check_basics
+from berth_dns_auditor.checks.bulk_senders import MailChecks, check_bulk_sender
 from berth_dns_auditor.checks.dkim import check_dkim
 from berth_dns_auditor.checks.dmarc import check_dmarc
 from berth_dns_auditor.checks.known import NOTHING_KNOWN, Known
@@ -14,12 +16,18 @@ from berth_dns_auditor.checks.outcome import Outcome
 from berth_dns_auditor.checks.sending import Senders, check_senders
 from berth_dns_auditor.checks.spf import check_spf
 from berth_dns_auditor.findings import bounded, finding
+from berth_dns_auditor.means import RESOLVER_ONLY, Means
 from berth_dns_auditor.resolver import Resolver
+from berth_dns_auditor.score import health_score
+from berth_dns_auditor.wider import Wider, check_wider
 from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SpfCheck
 
-__all__ = ["Audit", "Auditor"]
+__all__ = ["CORE", "Audit", "Auditor"]
 
 T = TypeVar("T")
+
+#: The checks that decide whether mail works; one with an open question is worth another audit soon.
+CORE: Final = frozenset({"mx", "spf", "dkim", "dmarc", "senders"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +36,17 @@ class Audit:
 
     Attributes:
         record: What was found.
-        incomplete: The checks (`mx`, `spf`, `dkim`, `dmarc`, `senders`) in which a question stayed open, so that the
-            absence of a finding proves nothing.
+        incomplete: The checks (those of `CORE`, of `check_wider`, and `bulk`) in which a question stayed open, so that
+            the absence of a finding proves nothing.
     """
 
     record: DomainRecord
     incomplete: frozenset[str]
+
+    @property
+    def pressing(self) -> frozenset[str]:
+        """Those of the incomplete checks for which the audit is made again soon."""
+        return self.incomplete & CORE
 
 
 class Auditor:
@@ -42,12 +55,24 @@ class Auditor:
     Args:
         resolver: Asks the DNS; several checks ask it the same (see `AnswerCache`).
         probe: Gives a random DNS label at each call.
+        means: What there is beside the resolver.
+        now: The time, by which signatures and registrations end.
         deadline: Seconds that one audit may take; a check that is not done by then is unknown.
     """
 
-    def __init__(self, resolver: Resolver, *, probe: Callable[[], str], deadline: float = 30.0) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        probe: Callable[[], str],
+        means: Means = RESOLVER_ONLY,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        deadline: float = 30.0,
+    ) -> None:
         self._resolver = resolver
         self._probe = probe
+        self._means = means
+        self._now = now
         self._deadline = deadline
 
     async def audit(self, domain: str, known: Known = NOTHING_KNOWN) -> Audit:
@@ -59,18 +84,23 @@ class Auditor:
         """
         domain = domain.lower().removesuffix(".")
         resolver = self._resolver
-        basics, mx, spf, dkim, dmarc, senders = await asyncio.gather(
-            self._within(check_basics(resolver, domain), ()),
-            self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
-            self._within(check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))),
-            self._within(
-                check_dkim(resolver, domain, self._probe(), known),
-                Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
+        (basics, mx, spf, dkim, dmarc, senders), wider = await asyncio.gather(
+            asyncio.gather(
+                self._within(check_basics(resolver, domain), ()),
+                self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
+                self._within(
+                    check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))
+                ),
+                self._within(
+                    check_dkim(resolver, domain, self._probe(), known),
+                    Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
+                ),
+                self._within(
+                    check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
+                ),
+                self._within(check_senders(resolver, domain, known.senders), Senders((), self._late(domain, "sender"))),
             ),
-            self._within(
-                check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
-            ),
-            self._within(check_senders(resolver, domain, known.senders), Senders((), self._late(domain, "sender"))),
+            check_wider(resolver, domain, known, self._means, self._probe(), self._now(), deadline=self._deadline),
         )
         findings = (*basics, *mx.findings, *spf.findings, *dkim.findings, *dmarc.findings, *senders.findings)
         complete = {
@@ -80,17 +110,9 @@ class Auditor:
             "dmarc": dmarc.complete,
             "senders": senders.complete,
         }
-        return Audit(
-            DomainRecord(
-                mx=mx.check,
-                spf=spf.check,
-                dkim=dkim.check,
-                dmarc=dmarc.check,
-                senders=senders.checks,
-                findings=bounded(findings),
-            ),
-            frozenset(name for name, settled in complete.items() if not settled),
-        )
+        record = DomainRecord(mx=mx.check, spf=spf.check, dkim=dkim.check, dmarc=dmarc.check, senders=senders.checks)
+        incomplete = frozenset(name for name, settled in complete.items() if not settled) | wider.incomplete
+        return _whole(domain, record, findings, incomplete, wider)
 
     async def _within(self, check: Coroutine[Any, Any, T], late: T) -> T:
         try:
@@ -101,3 +123,24 @@ class Auditor:
 
     def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
         return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)
+
+
+def _whole(
+    domain: str, record: DomainRecord, findings: tuple[Finding, ...], incomplete: frozenset[str], wider: Wider
+) -> Audit:
+    """The record with what follows from the checks together."""
+    mail = MailChecks(record.spf, record.dkim, record.dmarc, record.senders, findings)
+    bulk = check_bulk_sender(domain, mail)
+    update = {
+        "transport": wider.transport,
+        "dnssec": wider.dnssec,
+        "name_servers": wider.name_servers,
+        "registration": wider.registration,
+        "web": wider.web,
+        "bulk_sender": bulk.check,
+        "findings": bounded((*findings, *wider.findings, *bulk.findings)),
+    }
+    record = record.model_copy(update=update)
+    if None in (bulk.check.google, bulk.check.yahoo, bulk.check.microsoft):
+        incomplete |= {"bulk"}
+    return Audit(record.model_copy(update={"health_score": health_score(record)}), incomplete)

@@ -115,7 +115,7 @@ def bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     counts: Counter[str] = Counter()
     kept: list[Finding] = []
     published = 0
-    for found in sorted(distinct.values(), key=lambda found: _ORDER.index(found.severity)):
+    for found in sorted(distinct.values(), key=lambda found: (_ORDER.index(found.severity), found.code)):
         counts[found.code] += 1
         if counts[found.code] > PER_CODE_MAX or len(kept) == FINDINGS_MAX:
             continue

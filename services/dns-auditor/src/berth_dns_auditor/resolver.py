@@ -14,7 +14,7 @@ __all__ = [
     "printable",
 ]
 
-Rdtype = Literal["A", "AAAA", "MX", "PTR", "TXT", "NS", "CNAME", "SOA", "DS", "DNSKEY", "TLSA", "CAA"]
+Rdtype = Literal["A", "AAAA", "MX", "PTR", "TXT", "NS", "CNAME", "SOA", "DS", "DNSKEY", "TLSA", "CAA", "SPF"]
 #: The two definite response codes; every other one is temporary (RFC 7208 §4.4).
 Rcode = Literal["NOERROR", "NXDOMAIN"]
 

@@ -81,7 +81,7 @@ class AuditHandler:
     async def record(self, connection: "Connection", job: Job, result: Audited) -> None:
         """Say what was found, and what changed since the last audit; schedule the next while an account needs it."""
         previous = await repository.last_audit(connection, job.key)
-        incomplete = (previous.incomplete if previous else 0) + 1 if result.audit.incomplete else 0
+        incomplete = (previous.incomplete if previous else 0) + 1 if result.audit.pressing else 0
         definite = settle(result.audit, previous.definite if previous else None, patient=incomplete <= PATIENCE)
         last = LastAudit(
             domain=result.domain,

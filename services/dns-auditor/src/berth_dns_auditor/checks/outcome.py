@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 
 from berth_dns_auditor.cache import AnswerCache
 from berth_dns_auditor.resolver import Rdtype, Reply, Resolver, TemporaryDnsError
-from berth_events.contracts import DkimCheck, DmarcCheck, Finding, MxCheck, SpfCheck
+from berth_events.contracts import Finding
 
 __all__ = ["Outcome", "Reply", "ask", "ask_all"]
 
-C = TypeVar("C", MxCheck, SpfCheck, DkimCheck, DmarcCheck)
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Outcome(Generic[C]):
     @property
     def complete(self) -> bool:
         """Whether every question got a definite answer. If not, the absence of a finding proves nothing."""
-        return all(found.code != "DNS_TEMPFAIL" for found in self.findings)
+        return all(found.severity != "unknown" for found in self.findings)
 
 
 async def ask(resolver: Resolver, name: str, rdtype: Rdtype) -> Reply:

@@ -46,12 +46,17 @@ RDTYPES: Final[dict[Rdtype, int]] = {
     "DS": 43,
     "DNSKEY": 48,
     "TLSA": 52,
+    "SPF": 99,
     "CAA": 257,
 }
-_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA = (
-    RDTYPES[name] for name in ("A", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "AAAA")
+_A, _NS, _CNAME, _SOA, _PTR, _MX, _TXT, _AAAA, _DS, _TLSA = (
+    RDTYPES[name] for name in ("A", "NS", "CNAME", "SOA", "PTR", "MX", "TXT", "AAAA", "DS", "TLSA")
 )
 _OPT: Final = 41
+#: Bytes; longer ones are certificates, and dnspython writes them in pieces.
+DIGEST_MAX: Final = 64
+#: Lengths by type: SHA-1, SHA-256, SHA-384 (IANA).
+_DS_DIGESTS: Final = {1: 20, 2: 32, 4: 48}
 _IN: Final = 1
 
 _HEADER: Final = struct.Struct(">HHHHHH")
@@ -325,6 +330,24 @@ def _read_txt(message: bytes, position: int, size: int) -> str:
     return b"".join(strings).decode("latin-1")
 
 
+def _read_ds(message: bytes, position: int, size: int) -> str:
+    if _DS_DIGESTS.get(message[position + 3]) != size - 4:
+        raise Unusual("a digest of another type or length")
+    return _read_digest(message, position, size, message[position] << 8 | message[position + 1], 2)
+
+
+def _read_tlsa(message: bytes, position: int, size: int) -> str:
+    return _read_digest(message, position, size, message[position], 1)
+
+
+def _read_digest(message: bytes, position: int, size: int, first: int, width: int) -> str:
+    """A number, two of one byte, and hexadecimal digits, as both types are written."""
+    digest = message[position + width + 2 : position + size]
+    if not 0 < len(digest) <= DIGEST_MAX:
+        raise Unusual("a digest that is none, or long")
+    return f"{first} {message[position + width]} {message[position + width + 1]} {digest.hex()}"
+
+
 _READERS: Final = {
     _A: _read_a,
     _AAAA: _read_aaaa,
@@ -334,4 +357,6 @@ _READERS: Final = {
     _MX: _read_mx,
     _SOA: _read_soa,
     _TXT: _read_txt,
+    _DS: _read_ds,
+    _TLSA: _read_tlsa,
 }

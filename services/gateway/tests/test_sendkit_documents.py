@@ -49,6 +49,14 @@ MENDED: Final = {
     "go": ('"encoding/json"\n', ""),
     "ruby": ("http.use_ssl = true", "http.use_ssl = false"),
 }
+#: What each needs to be installed; the first runs it.
+INTERPRETERS: Final = {
+    "curl": ("sh", "curl"),
+    "python": (sys.executable,),
+    "node": ("node",),
+    "go": ("go",),
+    "ruby": ("ruby",),
+}
 ADDRESS: Final = "sarah@company.com"
 MAILBOX: Final = "sarah@acme.test"
 
@@ -95,15 +103,13 @@ async def served(harness: GatewayHarness) -> AsyncIterator[str]:
     await task
 
 
-def program(language: str, folder: Path, url: str, key: str) -> list[str] | None:
-    """The command that runs an example; None when its interpreter is not installed."""
+def program(language: str, folder: Path, url: str, key: str) -> list[str]:
+    """The command that runs an example."""
     text = (
         example(language).replace("https://api.sendkit.ai", url).replace("YOUR_API_KEY", key).replace(ADDRESS, MAILBOX)
     )
-    interpreters = {"curl": "sh", "python": sys.executable, "node": "node", "go": "go", "ruby": "ruby"}
-    found = shutil.which(interpreters[language])
-    if found is None or (language == "curl" and shutil.which("curl") is None):
-        return None
+    found = shutil.which(INTERPRETERS[language][0])
+    assert found
     suffix = {"curl": "sh", "python": "py", "node": "mjs", "go": "go", "ruby": "rb"}[language]
     file = folder / f"example.{suffix}"
     file.write_text(text.replace(*MENDED.get(language, ("", ""))), encoding="utf-8")
@@ -117,7 +123,7 @@ async def run(command: list[str], folder: Path) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return out.decode()
@@ -152,12 +158,11 @@ async def test_each_example_gets_the_documented_answer(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer.json()["data"]["createdAt"])
 
 
-@pytest.mark.parametrize("language", EXAMPLES)
+@pytest.mark.timeout(300)  # Go compiles its standard library first
+@pytest.mark.parametrize("language", [name for name, needed in INTERPRETERS.items() if all(map(shutil.which, needed))])
 async def test_each_example_runs(harness: GatewayHarness, project: Project, tmp_path: Path, language: str) -> None:
     async with served(harness) as url:
         command = program(language, tmp_path, url, project.key)
-        if command is None:
-            pytest.skip(f"there is no {language} here; its request is sent in the test above")
         said = await run(command, tmp_path)
     (made,) = (await project.http.get("/v1/mailboxes")).json()["data"]
     assert made["email"] == MAILBOX

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from email.policy import compat32
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from berth_connector.checkup.connection import Connection
@@ -158,8 +159,7 @@ async def _list_folders(connection: Connection) -> _Folders:
 
 def _folders_of(lines: Sequence[bytes]) -> Iterator[tuple[str, str]]:
     """Flags and names. A name may be an atom, a quoted string, or a literal, which is a line of its own."""
-    following = [*lines[1:], b""]
-    for line, literal in zip(lines, following, strict=True):
+    for line, literal in pairwise([*lines, b""]):
         found = _FOLDER.fullmatch(line) if isinstance(line, bytes) else None
         if found is None:
             continue

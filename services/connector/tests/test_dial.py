@@ -4,12 +4,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from berth_connector.origins import of_host, recognise
 from berth_connector.probe import Limits
+from berth_connector.probe.wire import Wire, connect
 from berth_events.contracts import Verification
 from berth_testing.peers import CLOSE, START_TLS, STAY, Answer, Peer, Script
 
@@ -215,3 +217,19 @@ def test_origins_are_told_by_host_and_words() -> None:
     assert (origin.service, origin.software) == (None, "sw:dovecot")
     assert recognise(origin, "* OK Gimap ready for requests").service == "google"
     assert recognise(origin, "Postfix").software == "sw:dovecot"
+
+
+async def test_a_wait_that_ends_as_the_handshake_begins_frees_the_socket(client_tls: Any) -> None:
+    """Else the transport would go on with a number that is another connection's socket by then."""
+    here = [ip_address("127.0.0.1")]
+    async with Peer.run(Script(greeting=STAY)) as peer:
+        for iterations in range(1, 4):
+            connection = await connect(here, peer.port, 1)
+            opening = Wire.open(connection, lambda _who, _text: None, tls=client_tls, name="mail.test.example")
+            task = asyncio.create_task(opening)
+            for _ in range(iterations):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            del connection
+            (await connect(here, peer.port, 1)).close()

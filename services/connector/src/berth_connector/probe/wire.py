@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Literal
 
 from berth_connector.probe.faults import Fault
@@ -70,7 +71,7 @@ class Wire:
         """Take over a connected socket, with TLS from the first byte when a context is given.
 
         Args:
-            connection: closed on failure.
+            connection: nobody else's from now on; on failure it is shut down.
             said: gets every line of either side.
             tls: the context, or None for plain text.
             name: the host's name, which its certificate has to carry.
@@ -83,7 +84,10 @@ class Wire:
                 sock=connection, limit=LINE_LIMIT, ssl=tls, server_hostname=name if tls else None
             )
         except BaseException:
-            connection.close()
+            # Not closed here: when the wait ends before the handshake has begun, asyncio's transport stays, and would go on
+            # with a number that is somebody else's socket by then. It closes the socket itself once that is shut down.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             raise
         return cls(reader, writer, said)
 

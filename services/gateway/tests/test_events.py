@@ -75,8 +75,8 @@ async def test_what_happened_to_one_account(harness: GatewayHarness, project: Pr
     found = (await events(project, subject=str(alice.account_id)))["items"]
     assert [event["type"] for event in found] == ["AccountRequested", "AccountConnected"]
     assert {event["subject"] for event in found} == {str(alice.account_id)}
-    wrong = await project.http.get("/v1/events", params={"subject": "alice"})
-    assert wrong.status_code == 422
+    for wrong in ({"subject": "alice"}, {"type": "a\0b"}):
+        assert (await project.http.get("/v1/events", params=wrong)).status_code == 422
 
 
 async def test_now_and_types(harness: GatewayHarness, project: Project) -> None:
@@ -118,6 +118,12 @@ async def test_an_event_that_comes_twice_is_told_once(harness: GatewayHarness, p
     envelopes = await harness.deliver(verified(event, works=True))
     await harness.apply(envelopes)
     assert [item["type"] for item in (await events(project))["items"]] == ["AccountRequested", "AccountConnected"]
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/events/stream"])
+async def test_a_misspelt_cursor_is_refused(project: Project, path: str) -> None:
+    answer = await project.http.get(path, params={"after": "ZTgz", "type": "AccountRequested"})
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["after"])
 
 
 async def test_a_cursor_of_another_list_is_refused(project: Project) -> None:

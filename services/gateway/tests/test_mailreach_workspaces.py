@@ -53,7 +53,7 @@ async def test_google_as_text_object_and_file(mailreach: httpx.AsyncClient, pref
         answer = await mailreach.post(f"{prefix}/email_workspaces", **request)  # type: ignore[arg-type]
         assert answer.status_code == 200, answer.text
         assert answer.json().keys() == KEYS
-        assert answer.json()["provider"] == "google"
+        assert (answer.json()["provider"], answer.json()["outlook_client_id"]) == ("google", None)
         assert "PRIVATE" not in answer.text
 
 

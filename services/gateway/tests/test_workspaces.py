@@ -111,6 +111,7 @@ async def test_a_microsoft_secret_is_accepted_and_sealed(harness: GatewayHarness
     ("key", "said"),
     [
         ("no JSON", "not a JSON object"),
+        ("{}", "not the key of a service account"),
         ("[" * 15_000, "not a JSON object"),
         ({"type": "authorized_user"}, "not the key of a service account"),
         (service_account_key(type=None), "not the key of a service account"),

@@ -7,23 +7,34 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
-from berth_gateway.accounts.schemas import Instant
+from berth_gateway.accounts.schemas import Instant, Text
 from berth_gateway.api.authentication import ReadsEvents
 from berth_gateway.api.examples.events import EVENT_STREAM
 from berth_gateway.api.openapi import KEY, problems
 from berth_gateway.api.paths import decode_cursor, encode_cursor
 from berth_gateway.api.services import Provided, Services
-from berth_gateway.errors import InvalidCursor, InvalidFields
+from berth_gateway.errors import FieldFault, InvalidCursor, InvalidFields
 from berth_gateway.feed import FeedEvent
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+_QUERY: Final = frozenset({"cursor", "limit", "type", "subject"})
+
+
+async def _known_query(request: Request) -> None:
+    """Refuse what the feed does not know: with a misspelt cursor it would begin anew."""
+    unknown = sorted(request.query_params.keys() - _QUERY)
+    if unknown:
+        detail, remedy = "There is no such field.", "Remove it, or check its spelling."
+        raise InvalidFields([FieldFault(name, detail, remedy) for name in unknown])
+
+
+router = APIRouter(prefix="/v1/events", tags=["events"], dependencies=[Depends(_known_query)])
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +68,7 @@ class EventPage(BaseModel):
 Cursor = Annotated[
     str | None, Query(description="behind this place; left out: from the beginning; `now`: only what comes")
 ]
-Types = Annotated[list[str] | None, Query(alias="type", description="only these event types; may be repeated")]
+Types = Annotated[list[Text] | None, Query(alias="type", description="only these event types; may be repeated")]
 Subject = Annotated[
     UUID | None, Query(description="only events of this account, email workspace, domain or organization, by its id")
 ]

@@ -97,6 +97,9 @@ def _google(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credential
         faults.append(FieldFault("service_account_key", "The field is missing.", _KEY_FILE_REMEDY))
         return Credential({}), Identity()
     document = _document(body.service_account_key.get_secret_value())
+    if document is None:
+        faults.append(FieldFault("service_account_key", "The text is not a JSON object.", _KEY_FILE_REMEDY))
+        return Credential({}), Identity()
     for detail in _key_faults(document):
         faults.append(FieldFault("service_account_key", detail, _KEY_FILE_REMEDY))  # noqa: PERF401 - a caller's list
     if len(faults) > found:
@@ -108,20 +111,18 @@ def _google(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credential
     return Credential({"service_account_key": json.dumps(kept)}), identity
 
 
-def _document(text: str) -> dict[str, Any]:
+def _document(text: str) -> dict[str, Any] | None:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _key_faults(document: dict[str, Any]) -> list[str]:
     """What is wrong with a key file; nothing of it is repeated."""
-    if not document:
-        return ["The text is not a JSON object."]
     if document.get("type") != "service_account":
-        return ["This is not the key of a service account: its `type` is another one."]
+        return ["This is not the key of a service account: its `type` is missing, or another one."]
     faults = []
     if document.get("universe_domain", _UNIVERSE) != _UNIVERSE:
         faults.append("The key belongs to another universe than googleapis.com, which has no mailboxes.")

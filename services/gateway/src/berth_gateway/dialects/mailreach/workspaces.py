@@ -247,13 +247,14 @@ async def _view(services: Services, connection: Connection, caller: Caller, work
 
 
 def _shown(view: WorkspaceView) -> dict[str, object]:
+    google = view.provider == "google"  # whose client id is not Outlook's
     shown = EmailWorkspace(
         id=view.number,
         name=view.name,
         created_at=view.created_at,
-        provider="google" if view.provider == "google" else "outlook",
+        provider="google" if google else "outlook",
         outlook_tenant_id=view.identity.tenant_id,
-        outlook_client_id=view.identity.client_id,
+        outlook_client_id=None if google else view.identity.client_id,
         outlook_client_secret_expires_at=view.secret_expires_at,
     )
     return shown.model_dump(mode="json")

@@ -84,8 +84,8 @@ class Wire:
                 sock=connection, limit=LINE_LIMIT, ssl=tls, server_hostname=name if tls else None
             )
         except BaseException:
-            # Not closed here: when the wait ends before the handshake has begun, asyncio's transport stays, and would go on
-            # with a number that is somebody else's socket by then. It closes the socket itself once that is shut down.
+            # Not closed here: when the wait ends in the moment in which the handshake does, asyncio's transport still waits
+            # for a good-bye, by a number that would be somebody else's socket. Shut down, it closes the socket itself.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             raise
@@ -149,8 +149,13 @@ class Wire:
             line: without its end.
             shown: what the transcript says instead; never a secret.
         """
-        self._said("C", shown)
-        self._writer.write(line + b"\r\n")
+        await self.write_lines([(line, shown)])
+
+    async def write_lines(self, lines: Sequence[tuple[bytes, str]]) -> None:
+        """Send lines at once, each with what the transcript says instead."""
+        for _, shown in lines:
+            self._said("C", shown)
+        self._writer.write(b"".join(line + b"\r\n" for line, _ in lines))
         await self._writer.drain()
 
     def part(self, line: bytes) -> None:

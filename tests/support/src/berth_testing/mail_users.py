@@ -14,6 +14,7 @@ PASSWORDS: Final = {
     "alice@nodmarc.example": "correct horse",
     "alice@brokenspf.example": "correct horse",
     "alice@lame.example": "correct horse",
+    "alice@checkup.example": "correct horse",
     "quote@test.example": 'a"b\\c d',
     "utf8@test.example": "pässwörd-日本",
     "long@test.example": "x" * 2000,

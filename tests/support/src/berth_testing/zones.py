@@ -24,16 +24,16 @@ def mail_domain(
     *,
     mx: str = "10 mail.test.example.",
     spf: str | None = "v=spf1 mx -all",
-    dkim: bool = True,
+    dkim: str | None = "default",
     dmarc: str | None = "v=DMARC1; p=reject; rua=mailto:dmarc@test.example",
 ) -> str:
-    """The zone file of a domain with mail; None leaves a record out. DKIM's selector is `default`."""
+    """The zone file of a domain with mail; None leaves a record out. `dkim` is the selector."""
     records = [f"@ IN MX {mx}"]
     if spf is not None:
         records.append(f'@ IN TXT "{spf}"')
-    if dkim:
+    if dkim is not None:
         first, second = DKIM_PUBLIC_KEY[:200], DKIM_PUBLIC_KEY[200:]
-        records.append(f'default._domainkey IN TXT "v=DKIM1; k=rsa; p={first}" "{second}"')
+        records.append(f'{dkim}._domainkey IN TXT "v=DKIM1; k=rsa; p={first}" "{second}"')
     if dmarc is not None:
         records.append(f'_dmarc IN TXT "{dmarc}"')
     return _AUTHORITY + "\n".join(records) + "\n"
@@ -51,5 +51,6 @@ DOMAINS: Final[dict[str, str | None]] = {
         spf="v=spf1 ipv4:192.0.2.1 -all"
     ),  # RFC 7208: the mechanism is ip4, so a permerror
     "lame.example": None,
-    "nomail.example": mail_domain(mx="0 .", spf="v=spf1 -all", dkim=False),  # RFC 7505: takes no mail
+    "checkup.example": mail_domain(dkim="bed"),  # a selector that only a message tells
+    "nomail.example": mail_domain(mx="0 .", spf="v=spf1 -all", dkim=None),  # RFC 7505: takes no mail
 }

@@ -242,7 +242,7 @@ async def test_two_imports_at_once_share_addresses_and_seats(harness: GatewayHar
 
 async def test_everything_at_once_waits_for_nothing_for_ever(harness: GatewayHarness, project: Project) -> None:
     """Imports, single accounts, removals and results lock the same rows; they do it in one order."""
-    await harness.subscribe(project.organization_id, monitoring=60)
+    await harness.subscribe(project.organization_id, monitoring=100)
     first, second = await workspace(project), await workspace(project, microsoft_body())
     await imported(project, first, [f"old{number}@d{number}.test" for number in range(12)], on_failure="remove")
     old = await requests(harness)

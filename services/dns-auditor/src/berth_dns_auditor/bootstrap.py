@@ -2,18 +2,15 @@
 
 import gc
 import random
-import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
 
-from berth_dns_auditor.audit import Auditor
-from berth_dns_auditor.cache import AnswerCache
+from berth_dns_auditor.assembly import make_auditor, open_auditor, open_dns
 from berth_dns_auditor.intake import Intake
-from berth_dns_auditor.nameservers import NameserverResolver, system_nameservers
 from berth_dns_auditor.settings import AuditorSettings
 from berth_dns_auditor.worker import AuditHandler
 from berth_events.runtime.buses import open_bus
@@ -26,7 +23,6 @@ from berth_events.runtime.service import Parts, Service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 from berth_events.runtime.worker_pool import WorkerPool
-from berth_net import parse_nameserver
 
 __all__ = ["SERVICE", "build", "keep_loaded", "make_auditor", "open_dns"]
 
@@ -34,19 +30,6 @@ __all__ = ["SERVICE", "build", "keep_loaded", "make_auditor", "open_dns"]
 #: all replicas together.
 CONCURRENCY: Final = 64
 CONCURRENCY_OF_ALL: Final = 256
-
-
-@asynccontextmanager
-async def open_dns(dns_servers: Sequence[str]) -> AsyncIterator[AnswerCache]:
-    """The DNS as these name servers (see `parse_nameserver`), or those of the system, know it."""
-    nameservers = tuple(parse_nameserver(server) for server in dns_servers) or system_nameservers()
-    async with NameserverResolver(nameservers) as resolver, AnswerCache(resolver) as cache:
-        yield cache
-
-
-def make_auditor(dns: AnswerCache) -> Auditor:
-    """An auditor that asks the DNS."""
-    return Auditor(dns, probe=lambda: secrets.token_hex(10))
 
 
 def keep_loaded() -> None:
@@ -67,11 +50,11 @@ async def build(settings: AuditorSettings) -> AsyncIterator[Parts]:
     intake = Intake(queue, clock)
     rng = random.Random()  # noqa: S311 - jitter is no secret
     async with (
-        open_dns(settings.berth_dns_servers) as dns,
+        open_auditor(settings.berth_dns_servers, settings.choice()) as assembly,
         open_bus(settings) as bus,
         await open_pool(settings.database(), application_name="berth-dns-auditor", max_size=settings.pool_size) as pool,
     ):
-        handler = AuditHandler(pool, make_auditor(dns), store, queue, clock, rng, forget=dns.forget)
+        handler = AuditHandler(pool, assembly.auditor, store, queue, clock, rng, forget=assembly.forget)
         keep_loaded()
         yield Parts(
             pool=pool,

@@ -12,7 +12,17 @@ from typing import Final, Literal, cast
 from berth_dns_auditor.resolver import TemporaryDnsError, printable
 from berth_events.contracts import Finding, RecordChange
 
-__all__ = ["PUBLISH_WIDTH", "CatalogueEntry", "Severity", "bounded", "catalogue", "change", "finding", "tempfail"]
+__all__ = [
+    "COMPOSITE",
+    "PUBLISH_WIDTH",
+    "CatalogueEntry",
+    "Severity",
+    "bounded",
+    "catalogue",
+    "change",
+    "finding",
+    "tempfail",
+]
 
 Severity = Literal["critical", "high", "medium", "low", "info", "unknown"]
 
@@ -26,6 +36,9 @@ PUBLISH_WIDTH: Final = 1024
 PUBLISH_MAX: Final = 48_000
 PER_CODE_MAX: Final = 10
 FINDINGS_MAX: Final = 80
+
+#: Sums up what other findings say already.
+COMPOSITE: Final = frozenset({"BULK_SENDER_NOT_READY"})
 
 _ORDER: Final = ("critical", "high", "medium", "unknown", "low", "info")
 
@@ -115,13 +128,17 @@ def bounded(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     counts: Counter[str] = Counter()
     kept: list[Finding] = []
     published = 0
-    for found in sorted(distinct.values(), key=lambda found: (_ORDER.index(found.severity), found.code)):
+    for found in sorted(distinct.values(), key=_rank):
         counts[found.code] += 1
         if counts[found.code] > PER_CODE_MAX or len(kept) == FINDINGS_MAX:
             continue
         published += _size(found.publish)
         kept.append(found if published <= PUBLISH_MAX else found.model_copy(update={"publish": ()}))
     return tuple(kept)
+
+
+def _rank(found: Finding) -> tuple[int, bool, str]:
+    return _ORDER.index(found.severity), found.code in COMPOSITE, found.code
 
 
 def tempfail(error: TemporaryDnsError) -> Finding:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
+from berth_dns_auditor.findings import COMPOSITE
 from berth_events.contracts import DomainRecord
 
 __all__ = ["health_score"]
 
 #: What one kind of finding takes away, by its severity.
 WEIGHTS: Final[Mapping[str, int]] = {"critical": 40, "high": 20, "medium": 8, "low": 2, "info": 0, "unknown": 0}
-#: Sums up what other findings say already.
-_COMPOSITE: Final = frozenset({"BULK_SENDER_NOT_READY"})
 
 
 def health_score(record: DomainRecord) -> int | None:
@@ -22,6 +21,6 @@ def health_score(record: DomainRecord) -> int | None:
         return None
     taken: dict[str, int] = {}
     for found in record.findings:
-        if found.code not in _COMPOSITE:
+        if found.code not in COMPOSITE:
             taken[found.code] = max(taken.get(found.code, 0), WEIGHTS[found.severity])
     return max(0, 100 - sum(taken.values()))

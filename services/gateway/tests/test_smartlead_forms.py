@@ -67,5 +67,7 @@ async def test_a_delete_without_a_body(harness: GatewayHarness, client: SmartLea
     assert (await client.get("/email-accounts/1"))["tags"] == []
     answer = await delete("/campaigns/5/email-accounts", email_account_id="1")
     assert answer.json() == {"ok": True, "result": 1}
+    answer = await delete("/campaigns/5/email-accounts", **{f"a{number}": "1" for number in range(1001)})
+    assert (answer.status_code, answer.json()["ok"]) == (422, False)
     answer = await delete("/campaigns/5/email-accounts")
     assert (answer.status_code, answer.json()["message"]) == (422, "email_account_ids is required")

@@ -46,23 +46,19 @@ async def _document(request: Request) -> Mapping[str, Any] | None:
     try:
         found = json.loads(raw, parse_constant=_not_json)
     except (ValueError, RecursionError):
-        if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            return None
-        try:
-            return _form(raw.decode())
-        except ValueError:
-            return None
+        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return _form(raw.decode("utf-8", "replace")) if is_form else None
     return found if isinstance(found, dict) else None
 
 
-def _form(text: str) -> dict[str, Any]:
-    """The fields of a form or of a query.
-
-    Raises:
-        ValueError: there are too many.
-    """
+def _form(text: str) -> dict[str, Any] | None:
+    """The fields of a form or of a query; None when there are too many."""
     fields: dict[str, Any] = {}
-    for name, value in parse_qsl(text, max_num_fields=_MAX_FIELDS):
+    try:
+        found = parse_qsl(text, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        return None
+    for name, value in found:
         bare = name.removesuffix("[]")
         if bare in _LISTS:
             fields.setdefault(bare, []).extend(_items(value))

@@ -61,8 +61,8 @@ async def test_a_working_account_is_proven(probe: Any, certificates: Any) -> Non
         ("authenticate", "ok"), ("select", "ok"),
     ]  # fmt: skip
     assert [line.partition(" ")[2] for line in peer.received] == [
-        "CAPABILITY", 'ID ("name" "Berth")', f"AUTHENTICATE PLAIN {RESPONSE}", "CAPABILITY", 'ID ("name" "Berth")',
-        "EXAMINE INBOX", "LOGOUT",
+        "CAPABILITY", 'ID ("name" "Berth")', f"AUTHENTICATE PLAIN {RESPONSE}", 'ID ("name" "Berth")', "EXAMINE INBOX",
+        "LOGOUT",
     ]  # fmt: skip
     assert step(found, "authenticate").transcript == (
         "C: B3 AUTHENTICATE PLAIN ***", "S: * OK nearly", "S: B3 OK [CAPABILITY IMAP4rev1] Logged in"

@@ -1,12 +1,15 @@
 """Who is speaking: the mail service by the host that was dialled or by its greeting, the server software by what it says."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from berth_connector.diagnosis import Origin
 
 __all__ = ["of_host", "recognise"]
 
+#: Servers say the same to everybody, and a bulk import asks one of them again and again.
+_REMEMBERED: Final = 128
 _HOSTS: Final[dict[str, tuple[str, ...]]] = {
     "google": ("gmail.com", "googlemail.com", "google.com"),
     "microsoft": ("office365.com", "office.com", "outlook.com", "hotmail.com", "live.com"),
@@ -37,6 +40,7 @@ _SOFTWARE: Final = {
 }
 
 
+@lru_cache(_REMEMBERED)
 def of_host(host: str) -> Origin:
     """What the name of the dialled host tells."""
     for service, domains in _HOSTS.items():
@@ -45,6 +49,7 @@ def of_host(host: str) -> Origin:
     return Origin()
 
 
+@lru_cache(_REMEMBERED)
 def recognise(origin: Origin, words: str) -> Origin:
     """What is known after a greeting, an answer to ID or a list of capabilities. What was known stays."""
     service = origin.service or next((name for name, said in _SERVICES.items() if said.search(words)), None)

@@ -11,7 +11,8 @@ import json
 import re
 import string
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 __all__ = ["MARK", "Redactor"]
@@ -38,15 +39,19 @@ class Redactor:
         tokens = [secret for secret in known if _TOKEN.fullmatch(secret)]
         begun = [token[:_TOKEN_BEGINNING] for token in tokens]
         others = [secret for secret in known if secret not in tokens]
-        self._plain = _any_of(form for secret in others for form in _forms(secret))
-        self._runs = _any_of([*begun, *(run for secret in [*others, *begun] for run in _base64_runs(secret))])
+        self._forms = _distinct(form for secret in others for form in _forms(secret))
+        self._encoded = _distinct([*begun, *(run for secret in [*others, *begun] for run in _base64_runs(secret))])
         self._tokens = _TOKEN if tokens else _NOTHING
+        marks = [*self._forms, *self._encoded]
+        self._marks = {mark.lower() for mark in marks} if not tokens and all(map(str.isascii, marks)) else None
 
     def __repr__(self) -> str:
         return "Redactor(***)"
 
     def __call__(self, text: str) -> str:
         """The text without the secrets. Of base64 that holds one, the whole run goes."""
+        if self._is_without(text):
+            return text
         spans = [found.span() for pattern in (self._plain, self._tokens) for found in pattern.finditer(text)]
         spans += [_whole_run(text, *found.span()) for found in self._runs.finditer(text)]
         kept, end = [], 0
@@ -56,10 +61,29 @@ class Redactor:
             end = max(end, stop)
         return "".join([*kept, text[end:]])
 
+    def _is_without(self, text: str) -> bool:
+        """Whether no secret can be in the text. Most lines have none, and then no pattern has to be compiled."""
+        if self._marks is None or not text.isascii():
+            return False
+        lower = text.lower()
+        return not any(mark in lower for mark in self._marks)
 
-def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
-    longest_first = sorted({form for form in forms if form.strip()}, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else _NOTHING
+    @cached_property
+    def _plain(self) -> re.Pattern[str]:
+        return _any_of(self._forms)
+
+    @cached_property
+    def _runs(self) -> re.Pattern[str]:
+        return _any_of(self._encoded)
+
+
+def _distinct(forms: Iterable[str]) -> list[str]:
+    """The longest first."""
+    return sorted({form for form in forms if form.strip()}, key=lambda form: (-len(form), form))
+
+
+def _any_of(forms: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, forms)), re.IGNORECASE) if forms else _NOTHING
 
 
 def _whole_run(text: str, start: int, stop: int) -> tuple[int, int]:

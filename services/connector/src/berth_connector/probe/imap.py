@@ -1,7 +1,11 @@
-"""IMAP (RFC 3501) as far as a verification needs it."""
+"""IMAP (RFC 3501) as far as a verification needs it.
+
+Commands that do not depend on each other's answers are sent at once (section 5.5): each packet costs both sides.
+"""
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +25,7 @@ _BYE_GRACE_S: Final = 0.5
 #: Longer strings are sent as literals: Dovecot drops a line with a quoted string of about 1,024 characters.
 _QUOTED_LIMIT: Final = 500
 _LITERAL: Final = re.compile(r"\{(\d{1,12})\+?\}$")
+_TOLD: Final = re.compile(r"\[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
 _STATUSES: Final = frozenset({"ok", "no", "bad"})
 
 
@@ -52,6 +57,8 @@ class ImapSession:
         self._commands = 0
         self._left = REPLY_LIMIT
         self._capabilities: frozenset[str] = frozenset()
+        self._takes_id = False
+        self._told = False
 
     async def greet(self) -> str:
         """Read the greeting. PREAUTH is refused: it rules out STARTTLS and proves no credential."""
@@ -64,19 +71,27 @@ class ImapSession:
         self._wire.keep(line)
         if tokens & {"bye", "preauth"}:
             raise Fault.refused("imap", "The server's greeting is no welcome.", line)
+        self._note_capabilities(line)
         return line
 
     async def agree_on_tls(self) -> None:
         """Ask for STARTTLS, up to the server's agreement."""
-        await self._ask_capabilities()
+        [tag] = await self._send_together(b"CAPABILITY")
+        await self._read_capabilities(tag)
         if "STARTTLS" not in self._capabilities:
             raise Fault.found("MISSING:STARTTLS", "The server does not offer STARTTLS on this port.")
-        await self._done(b"STARTTLS", "The server refused STARTTLS.")
+        await self._done(await self._send(b"STARTTLS", "STARTTLS"), "The server refused STARTTLS.")
+        self._takes_id = False  # anybody may have said so
 
     async def capabilities(self) -> str:
         """What the server offers, and what it calls itself."""
-        offered = await self._ask_capabilities()
-        return f"{offered} {await self._identify()}".strip()
+        foretold = [_ID] if self._takes_id else []
+        tag, *of_id = await self._send_together(b"CAPABILITY", *foretold)
+        offered = await self._read_capabilities(tag)
+        if self._takes_id and not of_id:
+            of_id = await self._send_together(_ID)
+        names = [await self._read_name(tag) for tag in of_id]
+        return " ".join([offered, *names]).strip()
 
     async def authenticate(self, login: Login) -> str:
         """Sign in, with exactly one attempt. Returns the mechanism.
@@ -98,11 +113,17 @@ class ImapSession:
     async def finish(self) -> str:
         """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading.
 
-        Capabilities are asked for anew, because they differ after login, and ID is sent again: NetEase wants it here.
+        Capabilities differ after login; they are asked for anew unless the server has told them by itself. ID is sent again,
+        because NetEase wants it here.
         """
-        await self._ask_capabilities()
-        await self._identify()
-        await self._done(b"EXAMINE INBOX", "Signed in, but the INBOX could not be opened.")
+        unknown = [] if self._told else [b"CAPABILITY"]
+        identity = [_ID] if self._takes_id else []
+        tags = await self._send_together(*unknown, *identity, b"EXAMINE INBOX")
+        if unknown:
+            await self._read_capabilities(tags.pop(0))
+        if identity:
+            await self._read_name(tags.pop(0))
+        await self._done(tags.pop(), "Signed in, but the INBOX could not be opened.")
         return "The INBOX can be opened."
 
     @property
@@ -118,18 +139,26 @@ class ImapSession:
         """LOGOUT, whose answer is not worth waiting for."""
         self._wire.part(self._next_tag() + b" LOGOUT")
 
-    async def _ask_capabilities(self) -> str:
-        answer = await self._done(b"CAPABILITY", "The server does not tell its capabilities.")
+    async def _read_capabilities(self, tag: bytes) -> str:
+        answer = await self._done(tag, "The server does not tell its capabilities.")
         offered = [line[2:] for line in answer.untagged if line.upper().startswith("* CAPABILITY ")]
         words = " ".join(offered).upper().split()
-        self._capabilities = frozenset(words)
+        self._offer(words)
         return " ".join(word for word in words if word != "CAPABILITY")
 
-    async def _identify(self) -> str:
-        """Send ID when it is offered; a server that minds is left alone."""
-        if "ID" not in self._capabilities:
-            return ""
-        tag = await self._send(_ID, _ID.decode())
+    def _note_capabilities(self, line: str) -> bool:
+        """Take the capabilities that a server tells unasked; whether it did."""
+        found = _TOLD.search(line)
+        if found:
+            self._offer(found[1].upper().split())
+        return found is not None
+
+    def _offer(self, words: Iterable[str]) -> None:
+        self._capabilities = frozenset(words)
+        self._takes_id = self._takes_id or "ID" in self._capabilities
+
+    async def _read_name(self, tag: bytes) -> str:
+        """The answer to ID; a server that minds is left alone."""
         answer = await self._answer(tag)
         return next((line[2:] for line in answer.untagged if line.upper().startswith("* ID ")), "")
 
@@ -186,10 +215,11 @@ class ImapSession:
         if answer.status != "ok":
             refusal = answer.refusal("The server refused the sign-in.")
             raise refusal.because("imap", challenge) if challenge else refusal
+        self._told = self._note_capabilities(answer.line)
 
-    async def _done(self, command: bytes, otherwise: str) -> Answer:
-        """A command that has to succeed."""
-        answer = await self._answer(await self._send(command, command.decode()))
+    async def _done(self, tag: bytes, otherwise: str) -> Answer:
+        """The answer to a command that has to succeed."""
+        answer = await self._answer(tag)
         if answer.status != "ok":
             raise answer.refusal(otherwise)
         return answer
@@ -204,6 +234,12 @@ class ImapSession:
     def _next_tag(self) -> bytes:
         self._commands += 1
         return b"B%d" % self._commands
+
+    async def _send_together(self, *commands: bytes) -> list[bytes]:
+        """Send commands that hold no secret; their tags."""
+        lines = [(self._next_tag(), command) for command in commands]
+        await self._wire.write_lines([(line := b" ".join(tagged), line.decode()) for tagged in lines])
+        return [tag for tag, _ in lines]
 
     async def _send(self, command: bytes, shown: str) -> bytes:
         tag = self._next_tag()

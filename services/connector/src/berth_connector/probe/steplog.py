@@ -160,7 +160,9 @@ class StepLog:
 def clean(text: str) -> str:
     """The text without control characters and lone surrogates, white space collapsed."""
     encodable = text.encode("utf-8", "replace").decode()
-    return " ".join("".join(c if c.isprintable() else " " for c in encodable).split())
+    if not encodable.isprintable():
+        encodable = "".join(c if c.isprintable() else " " for c in encodable)
+    return " ".join(encodable.split())
 
 
 def _transport_fault(error: BaseException) -> Fault:

@@ -46,6 +46,7 @@ SOUND: Zone = {
     "_dmarc.example.com TXT": ["v=DMARC1; p=reject; rua=mailto:d@example.com"],
 }
 EXAMPLE = domain_id("example.com")
+OURS, THEIRS = uuid4(), uuid4()
 
 
 class Service:
@@ -60,12 +61,12 @@ class Service:
         self.queue = WorkQueue(self.clock, default_limit=10, lease=timedelta(seconds=30))
         self.intake = Intake(self.queue, self.clock)
 
-    async def request(self, domain: str = "example.com") -> UUID:
+    async def request(self, domain: str = "example.com", organization: UUID = OURS) -> UUID:
         account = uuid4()
         await self._take(
             AccountRequested(
                 account_id=account,
-                organization_id=uuid4(),
+                organization_id=organization,
                 project_id=uuid4(),
                 imap=None,
                 smtp=None,
@@ -97,11 +98,11 @@ class Service:
         )
         await self._take(event, correlation_id)
 
-    async def check_up(self, account: UUID, **shown: str | None) -> None:
+    async def check_up(self, account: UUID, organization: UUID = OURS, **shown: str | None) -> None:
         await self._take(
             AccountCheckedUp(
                 account_id=account,
-                organization_id=uuid4(),
+                organization_id=organization,
                 project_id=uuid4(),
                 address="user@example.com",
                 checkup_id=uuid4(),
@@ -457,6 +458,48 @@ async def test_what_messages_show_is_kept_for_as_long_as_their_accounts(service:
     await service.check_up(accounts[0], dkim_domain="example.com", dkim_selector="newest")
     await service.remove(accounts[1])
     assert await known() == Known(selectors=("newest", "new"))
+
+
+async def test_an_address_counts_for_all_when_two_organizations_saw_it(service: Service) -> None:
+    async def findings() -> set[str]:
+        await service.work()
+        *_, last = (event for event in await service.events() if isinstance(event, DomainAudited))
+        return {found.code for found in last.definite.findings} & {"SPF_SENDING_IP_NOT_PASS", "RDNS_MISSING"}
+
+    planted = {"SPF_SENDING_IP_NOT_PASS", "RDNS_MISSING"}
+    stranger = await service.request(organization=THEIRS)
+    await service.check_up(stranger, organization=THEIRS, sending_ip="9.9.9.9", dkim_domain="spam.example")
+    assert await findings() == planted, "who is alone with the domain speaks to himself"
+
+    owner = await service.request()
+    assert await findings() == set(), "at once, though the domain was audited just now"
+    await service.check_up(owner, sending_ip="8.8.4.4")
+    more = await service.request(organization=THEIRS)
+    await service.check_up(more, organization=THEIRS, sending_ip="9.9.9.9", dkim_domain="spam.example")
+    assert await findings() == set(), "however many accounts the stranger has"
+
+    await service.check_up(owner, sending_ip="9.9.9.9", dkim_domain="example.com")
+    async with service.pool.acquire() as connection:
+        known = await repository.known_of(connection, EXAMPLE, "example.com")
+    assert known.senders == (), "what is shown has to be the same, signatures too"
+
+    await service.check_up(owner, sending_ip="9.9.9.9", dkim_domain="spam.example")
+    assert await findings() == planted
+
+
+async def test_what_was_kept_before_organizations_were_counts_for_nobody(service: Service) -> None:
+    first, second = await service.request(), await service.request()
+    async with service.pool.acquire() as connection:
+        await connection.execute("UPDATE domain_account SET organization_id = NULL")
+    await service.check_up(first, sending_ip="9.9.9.9")
+
+    async def senders() -> int:
+        async with service.pool.acquire() as connection:
+            return len((await repository.known_of(connection, EXAMPLE, "example.com")).senders)
+
+    assert await senders() == 0
+    await service.check_up(second, sending_ip="9.9.9.9")
+    assert await senders() == 1, "the checkups told whose accounts they are"
 
 
 async def test_a_checkup_of_an_account_that_is_gone_changes_nothing(service: Service) -> None:

@@ -59,9 +59,12 @@ class Intake:
         wanted = _Wanted()
         for envelope in envelopes:
             match envelope.data:
-                case AccountRequested(account_id=account_id, domain=domain):
-                    wanted.any_fresh(audit_of(domain, envelope))
-                    await repository.add_account(connection, account_id, domain)
+                case AccountRequested(account_id=account_id, domain=domain, organization_id=organization_id):
+                    # What the other organization alone showed of the domain does not count any more.
+                    if await repository.add_account(connection, account_id, domain, organization_id):
+                        wanted.now(audit_of(domain, envelope))
+                    else:
+                        wanted.any_fresh(audit_of(domain, envelope))
                 case AccountVerificationRequested(domain=str(domain)):
                     # a dry run shows the domain too, and keeps nothing
                     wanted.any_fresh(audit_of(domain, envelope))
@@ -82,7 +85,9 @@ class Intake:
         domain = await repository.domain_of(connection, event.account_id)
         if domain is None:
             return  # the account went away meanwhile
-        news = await repository.save_mail(connection, event.account_id, domain_id(domain), event.checkup)
+        news = await repository.save_mail(
+            connection, event.account_id, event.organization_id, domain_id(domain), event.checkup
+        )
         if news:
             wanted.now(audit_of(domain, envelope, asked_for=True))
         else:

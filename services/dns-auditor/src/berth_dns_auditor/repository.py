@@ -48,15 +48,26 @@ class LastAudit:
     incomplete: int
 
 
-async def add_account(connection: "Connection", account_id: UUID, domain: str) -> None:
-    """An account needs the domain."""
+async def add_account(connection: "Connection", account_id: UUID, domain: str, organization_id: UUID) -> bool:
+    """An account needs the domain; whether its organization comes to one that another has had to itself."""
+    newcomer: bool = await connection.fetchval(
+        """SELECT count(DISTINCT coalesce(organization_id, account_id)) = 1
+                  AND NOT bool_or(organization_id IS NOT DISTINCT FROM $3)
+             FROM domain_account WHERE domain_id = $1 AND account_id <> $2""",
+        domain_id(domain),
+        account_id,
+        organization_id,
+    )
     await connection.execute(
-        """INSERT INTO domain_account (account_id, domain_id, domain) VALUES ($1, $2, $3)
-           ON CONFLICT (account_id) DO UPDATE SET domain_id = excluded.domain_id, domain = excluded.domain""",
+        """INSERT INTO domain_account (account_id, domain_id, domain, organization_id) VALUES ($1, $2, $3, $4)
+           ON CONFLICT (account_id) DO UPDATE
+              SET domain_id = excluded.domain_id, domain = excluded.domain, organization_id = excluded.organization_id""",
         account_id,
         domain_id(domain),
         domain,
+        organization_id,
     )
+    return newcomer
 
 
 async def remove_account(connection: "Connection", account_id: UUID) -> None:
@@ -75,8 +86,10 @@ async def domain_of(connection: "Connection", account_id: UUID) -> str | None:
     return domain
 
 
-async def save_mail(connection: "Connection", account_id: UUID, domain: UUID, checkup: Checkup) -> bool:
-    """Keep what a message of an account showed; whether no message of the domain had shown that before."""
+async def save_mail(
+    connection: "Connection", account_id: UUID, organization_id: UUID, domain: UUID, checkup: Checkup
+) -> bool:
+    """Keep what a message of an account showed; whether no message of its organization had shown that of the domain."""
     signer = checkup.dkim_domain and checkup.dkim_domain.lower()
     shown = (signer, checkup.dkim_selector, _address(checkup.sending_ip))
     if not any(shown):
@@ -84,20 +97,30 @@ async def save_mail(connection: "Connection", account_id: UUID, domain: UUID, ch
     known: bool = await connection.fetchval(
         """SELECT EXISTS (SELECT FROM domain_mail
                            WHERE domain_id = $1 AND dkim_domain IS NOT DISTINCT FROM $2
-                             AND dkim_selector IS NOT DISTINCT FROM $3 AND sending_ip IS NOT DISTINCT FROM $4)""",
+                             AND dkim_selector IS NOT DISTINCT FROM $3 AND sending_ip IS NOT DISTINCT FROM $4
+                             AND organization_id IS NOT DISTINCT FROM $5)""",
         domain,
         *shown,
+        organization_id,
     )
     await connection.execute(
-        """INSERT INTO domain_mail (account_id, domain_id, seen_at, dkim_domain, dkim_selector, sending_ip)
-           VALUES ($1, $2, $3, $4, $5, $6)
+        "UPDATE domain_account SET organization_id = $2 WHERE account_id = $1 AND organization_id IS NULL",
+        account_id,
+        organization_id,
+    )
+    await connection.execute(
+        """INSERT INTO domain_mail (account_id, domain_id, seen_at, dkim_domain, dkim_selector, sending_ip,
+                                    organization_id)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)
            ON CONFLICT (account_id) DO UPDATE
               SET domain_id = excluded.domain_id, seen_at = excluded.seen_at, dkim_domain = excluded.dkim_domain,
-                  dkim_selector = excluded.dkim_selector, sending_ip = excluded.sending_ip""",
+                  dkim_selector = excluded.dkim_selector, sending_ip = excluded.sending_ip,
+                  organization_id = excluded.organization_id""",
         account_id,
         domain,
         checkup.started_at,
         *shown,
+        organization_id,
     )
     return not known
 
@@ -113,19 +136,24 @@ async def known_of(connection: "Connection", domain_key: UUID, domain: str) -> K
     """What the last messages of the domain's accounts showed.
 
     A selector is only a hint, and never proven: whoever reads a mailbox of the domain on a server of his own could say
-    anything of it, and the audit is everybody's.
+    anything of it, and the audit is everybody's. An address counts, and who signs mail from it, when messages of two
+    organizations showed it, or when one organization has all the accounts of the domain, so that it speaks to itself.
     """
     rows = await connection.fetch(
-        """SELECT dkim_domain AS signer, dkim_selector AS selector, host(sending_ip) AS address, max(seen_at)
-             FROM domain_mail WHERE domain_id = $1
-            GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT $2""",
+        """SELECT mail.dkim_domain AS signer, mail.dkim_selector AS selector, host(mail.sending_ip) AS address,
+                  max(mail.seen_at) AS seen,
+                  count(DISTINCT mail.organization_id) > 1
+                      OR (SELECT count(DISTINCT coalesce(organization_id, account_id)) < 2
+                            FROM domain_account WHERE domain_id = $1) AS counts
+             FROM domain_mail mail WHERE mail.domain_id = $1
+            GROUP BY 1, 2, 3 ORDER BY counts DESC, seen DESC, 1, 2, 3 LIMIT $2""",
         domain_key,
         _MAILS_MAX,
     )
     selectors = [row["selector"] for row in rows if row["selector"] and row["signer"] == domain]
     signers: dict[str, list[str]] = {}
     for row in rows:
-        if row["address"]:
+        if row["address"] and row["counts"]:
             signers.setdefault(row["address"], []).extend(filter(None, [row["signer"]]))
     return Known(
         selectors=tuple(dict.fromkeys(selectors)),

@@ -52,6 +52,8 @@ PARAMETERS: Final[Sequence[tuple[str, str, str, Callable[[], str]]]] = (
 )
 #: Parameters of paths that name no thing: any of their words will do.
 WORDS: Final = {"kind": "inbox"}
+#: Parameters of queries that a call cannot do without, and that name no thing.
+NEEDED: Final = {"email": "nobody@gmail.com"}
 #: Calls on the organization, for which a platform key need not name a project.
 MANAGING: Final = re.compile(r"/v1/(organizations|projects|keys|workspaces|account)(/.*)?")
 #: Numbers that callers choose for themselves, so that each is as good as any other.
@@ -93,6 +95,13 @@ class Call:
         names = [each["name"] for each in parameters if each["in"] == "query"]
         return [name for name in names if IDENTITY.fullmatch(name) and not ALIEN.fullmatch(name)]
 
+    def needed(self) -> dict[str, str]:
+        """The query without which there is no answer."""
+        required = [
+            each["name"] for each in self.operation.get("parameters", []) if each["in"] == "query" and each["required"]
+        ]
+        return {name: NEEDED[name] for name in required}
+
     def fields(self) -> list[str]:
         """The fields of the body that are ids."""
         body = self.body()
@@ -103,7 +112,7 @@ class Call:
         path = self.path
         for name, identity in zip(self.names, ids, strict=True):
             path = path.replace(f"{{{name}}}", identity)
-        options = {"json": self.body(), **options}
+        options = {"json": self.body(), **options, "params": {**self.needed(), **options.get("params", {})}}
         return await http.request(self.method, path, **options)
 
 

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from berth_gateway.accounts import schemas
 from berth_gateway.api.examples import accounts as examples
+from berth_gateway.api.examples import autoconfig as autoconfig_examples
 from berth_gateway.api.examples import imports as import_examples
+from berth_gateway.autoconfig.schemas import Autoconfiguration
 from berth_gateway.dialects.mailreach import examples as mailreach_examples
 from berth_gateway.dialects.mailreach.schemas import Account, ImapAuthError, ImapAuthRequest
 from berth_gateway.imports.schemas import Import, ImportPlan, ImportRowPage
@@ -73,6 +75,7 @@ def test_every_call_is_there(document: dict[str, Any]) -> None:
         "POST /v1/accounts/batch",
         "POST /v1/probes",
         "GET /v1/probes/{probe_id}",
+        "GET /v1/autoconfig",
         "GET /v1/tags",
         "POST /v1/tags",
         "PATCH /v1/tags/{tag_id}",
@@ -193,6 +196,7 @@ def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]
         (schemas.Account, examples.ACCOUNT),
         (schemas.AccountPage, examples.ACCOUNT_PAGE),
         (schemas.VerificationReport, examples.VERIFICATION),
+        (Autoconfiguration, autoconfig_examples.AUTOCONFIGURATION),
         (EmailWorkspace, import_examples.WORKSPACE),
         (Import, import_examples.IMPORT),
         (ImportRowPage, import_examples.IMPORT_ROWS),

@@ -15,7 +15,7 @@ import dns.resolver
 from berth_net.addresses import Address
 from berth_net.nameservers import Nameserver, parse_nameserver
 
-__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "ReverseResolver"]
+__all__ = ["AddressResolver", "DnsResolver", "HostNotFound", "LookupFailed", "ReverseResolver", "stub_resolver"]
 
 _LOOPBACK: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
@@ -71,9 +71,7 @@ class DnsResolver:
             ValueError: an entry is not a name server.
         """
         self._deadline = deadline
-        self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-        if nameservers:
-            self._resolver.nameservers = [_spoken_to(parse_nameserver(text)) for text in nameservers]
+        self._resolver = stub_resolver(nameservers)
 
     async def addresses(self, host: str) -> tuple[Address, ...]:
         """Every A and AAAA address of the host, IPv4 first. See `AddressResolver.addresses`.
@@ -121,6 +119,18 @@ class DnsResolver:
         )
         family = IPv4Address if kind == dns.rdatatype.A else IPv6Address
         return [family(record.address) for record in answer.rrset or ()]
+
+
+def stub_resolver(nameservers: Sequence[str]) -> dns.asyncresolver.Resolver:
+    """A resolver that asks these name servers, written as in BERTH_DNS_SERVERS; none means those of the system.
+
+    Raises:
+        ValueError: an entry is not a name server.
+    """
+    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+    if nameservers:
+        resolver.nameservers = [_spoken_to(parse_nameserver(text)) for text in nameservers]
+    return resolver
 
 
 def _spoken_to(server: Nameserver) -> dns.nameserver.Nameserver:

@@ -31,6 +31,8 @@ from berth_gateway.api.app import make_app
 from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.rate_limits import RateLimits
 from berth_gateway.api.services import Services
+from berth_gateway.autoconfig.lookup import Autoconfig
+from berth_gateway.autoconfig.services import KnownServices
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
 from berth_gateway.dialects.smartlead.campaigns import Campaigns
 from berth_gateway.dialects.smartlead.labelling import Labelling
@@ -43,7 +45,7 @@ from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
 from berth_gateway.imports.commands import Imports
 from berth_gateway.imports.repository import ImportRepository
-from berth_gateway.imports.vetting import HostsOfOneImport, ImportVetting
+from berth_gateway.imports.vetting import HostsOfOneImport, ImportVetting, ServersOfOneImport
 from berth_gateway.process_manager import ProcessManager
 from berth_gateway.projections import History, Views
 from berth_gateway.seats import SeatLedger
@@ -68,7 +70,7 @@ from berth_gateway.workspaces.commands import Workspaces
 from berth_gateway.workspaces.hosts import MailHosts, WorkspaceProvider
 from berth_gateway.workspaces.projections import WorkspaceViews
 from berth_gateway.workspaces.repository import WorkspaceRepository
-from berth_net import AddressResolver, DnsResolver, HostGuard, Policy, RememberingResolver
+from berth_net import AddressResolver, DnsMailRecords, DnsResolver, HostGuard, MailRecords, Policy, RememberingResolver
 from berth_net.http import WEB_PORTS, HttpClient, WebGuard
 from berth_vault import Sealer, VaultWriter
 
@@ -105,6 +107,7 @@ def compose(
     store: EventStore,
     clock: "Clock",
     resolver: AddressResolver,
+    records: MailRecords,
     *,
     tls: ssl.SSLContext | None = None,
 ) -> Gateway:
@@ -116,10 +119,13 @@ def compose(
         store: its events.
         clock: time.
         resolver: asked for the hosts that users name.
+        records: asked for the mail servers of domains.
         tls: verifies the receivers of webhooks; None: the authorities that the system trusts.
     """
     vault = VaultWriter(Sealer.from_text(settings.berth_vault_public_key))
-    vetting = ServerVetting(HostGuard(resolver, settings.policy()))
+    guard = HostGuard(resolver, settings.policy())
+    vetting = ServerVetting(guard)
+    autoconfig = Autoconfig(KnownServices.load(), records, guard)
     operator_key = settings.berth_operator_key.get_secret_value()
     fingerprints = Fingerprints(hmac.new(operator_key.encode(), b"berth fingerprints", hashlib.sha256).digest())
     seats, repository = SeatLedger(), AccountRepository()
@@ -168,6 +174,7 @@ def compose(
         projects=Projects(clock),
         idempotency=Idempotency(pool, store, fingerprints, clock),
         vetting=vetting,
+        autoconfig=autoconfig,
         accounts=accounts,
         repository=repository,
         feed=reader,
@@ -189,6 +196,7 @@ def compose(
         imports=Imports(workspaces=workspaces, through=through, bulk=bulk, vault=vault, seats=seats, clock=clock),
         import_repository=imports,
         import_vetting=lambda: ImportVetting(HostGuard(HostsOfOneImport(resolver), settings.policy())),
+        import_finder=lambda: ServersOfOneImport(autoconfig),
         import_settled=import_settled,
         import_progress=import_progress,
         smartlead=SmartLead(
@@ -228,7 +236,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
         await open_pool(settings.database(), application_name="berth-gateway", max_size=settings.pool_size) as pool,
     ):
         resolver = RememberingResolver(DnsResolver(settings.berth_dns_servers), seconds=_HOST_MEMORY_S)
-        gateway = compose(settings, pool, store, clock, resolver)
+        gateway = compose(settings, pool, store, clock, resolver, DnsMailRecords(settings.berth_dns_servers))
         async with gateway.http:
             yield Parts(
                 pool=pool,

@@ -32,7 +32,7 @@ from berth_gateway.api.app import make_app
 from berth_gateway.bootstrap import SERVICE, Gateway, compose
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.tenants.scopes import PLATFORM_ONLY, SCOPES
-from berth_net import Address, HostNotFound
+from berth_net import Address, HostNotFound, ServiceRecord
 from berth_testing.gateway_results import audited, verified
 from berth_testing.postgres import ROLE_MARK, ROLE_PASSWORD, PostgresServer
 from berth_vault import Opener, generate_key
@@ -61,12 +61,30 @@ class ShiftedClock(SystemClock):
 
 
 class NamedHosts:
-    """A resolver that knows the hosts it was told; any other does not exist."""
+    """A resolver that knows the hosts, and the mail records of domains, that it was told; any other does not exist."""
 
     def __init__(self) -> None:
         """Know none."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Know none any more."""
         self.known: dict[str, str] = {}
+        self.exchanged: dict[str, tuple[str, ...]] = {}
+        self.offered: dict[str, tuple[ServiceRecord, ...]] = {}
         self.silent = False
+
+    async def exchanges(self, domain: str) -> tuple[str, ...]:
+        """The MX records of a domain."""
+        if self.silent:
+            await asyncio.sleep(3600)
+        return self.exchanged.get(domain, ())
+
+    async def services(self, name: str) -> tuple[ServiceRecord, ...]:
+        """The SRV records of a name."""
+        if self.silent:
+            await asyncio.sleep(3600)
+        return self.offered.get(name, ())
 
     async def addresses(self, host: str) -> tuple[Address, ...]:
         """The one address; with `silent` nobody answers."""
@@ -123,7 +141,8 @@ class GatewayHarness:
         await self.owner.execute(f"TRUNCATE {tables}")
         self.clock.shift = timedelta()
         self.gateway.services.rate_limits.forget()
-        self.resolver.known, self.resolver.silent = {}, False
+        self.resolver.forget()
+        self.gateway.services.autoconfig.forget()
         self._sequences.clear()
         self._published.clear()
         self.history.clear()
@@ -289,7 +308,7 @@ async def run_gateway(server: PostgresServer) -> AsyncIterator[GatewayHarness]:
         await open_pool(dsn, application_name="test-gateway", max_size=8) as pool,
     ):
         resolver = NamedHosts()
-        gateway = compose(settings, pool, EventStore("/berth/gateway", clock), clock, resolver)
+        gateway = compose(settings, pool, EventStore("/berth/gateway", clock), clock, resolver, resolver)
         harness = GatewayHarness(
             owner=owner,
             pool=pool,

@@ -250,6 +250,5 @@ async def webhook_bed(
 def _gateway(harness: GatewayHarness, receiver: Receiver, tls: ssl.SSLContext | None, **changes: Any) -> Gateway:
     settings = {"berth_allow_networks": _NETWORK, "berth_webhook_ports": str(receiver.port), **changes}
     changed = harness.settings.model_copy(update=settings)
-    return compose(
-        changed, harness.pool, EventStore("/berth/gateway", harness.clock), harness.clock, harness.resolver, tls=tls
-    )
+    store = EventStore("/berth/gateway", harness.clock)
+    return compose(changed, harness.pool, store, harness.clock, harness.resolver, harness.resolver, tls=tls)

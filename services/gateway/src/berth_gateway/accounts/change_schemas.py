@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from berth_events.contracts import Provider
 from berth_gateway.accounts.schemas import Input, Secret, ServerInput, Settings, Signature, TagName, Text, TimeZone
+from berth_gateway.autoconfig.schemas import FilledIn
 
 __all__ = [
     "AccountUpdate",
@@ -55,6 +56,7 @@ class ProbeReport(BaseModel):
 
     id: UUID
     status: Literal["pending", "connected", "failed"]
+    filled_in: FilledIn = {}
 
 
 class AliasInput(Input):

@@ -1,11 +1,13 @@
 """What commands on accounts are given: whose account, which mailbox, which changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 from uuid import UUID
 
 from berth_events.contracts import AccountSettings, CredentialRef, MailServer
 from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.autoconfig.lookup import Source
 from berth_vault import Binding, Credential
 
 __all__ = ["Alias", "Change", "Mailbox", "Tenant", "binding"]
@@ -28,6 +30,7 @@ class Mailbox:
         smtp: None when the account only receives.
         imap_issue: IMAP is known not to work, so it is not tried; `imap` is kept for later.
         imap_guessed: nobody named `imap`. When nothing answers there, the account only sends.
+        filled_in: the servers that the request left out, and where they were found.
     """
 
     address: MailAddress
@@ -36,6 +39,7 @@ class Mailbox:
     credential: Credential
     imap_issue: bool = False
     imap_guessed: bool = False
+    filled_in: Mapping[Literal["imap", "smtp"], Source] = field(default_factory=dict)
 
     @property
     def tried_imap(self) -> MailServer | None:

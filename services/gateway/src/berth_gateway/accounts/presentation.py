@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from berth_events.contracts import CheckState, MailServer, Verification
 from berth_gateway.accounts.batch import Outcome
-from berth_gateway.accounts.change_schemas import BatchItem, BatchReport, DayReport, Statistics
+from berth_gateway.accounts.change_schemas import BatchItem, BatchReport, DayReport, ProbeReport, Statistics
+from berth_gateway.accounts.mailboxes import Mailbox
 from berth_gateway.accounts.schemas import (
     Account,
     AccountStatus,
@@ -25,6 +26,7 @@ __all__ = [
     "account_resource",
     "batch_report",
     "domain_resource",
+    "pending_probe",
     "probe_report",
     "statistics",
     "validity",
@@ -60,6 +62,12 @@ def account_resource(view: AccountView) -> Account:
         created_at=view.created_at,
         updated_at=view.updated_at,
     )
+
+
+def pending_probe(subject: UUID, mailbox: Mailbox) -> dict[str, Any]:
+    """The answer to whoever has a mailbox tried out."""
+    shown = ProbeReport(id=subject, status="pending", filled_in=dict(mailbox.filled_in))
+    return shown.model_dump(mode="json", exclude_defaults=True)
 
 
 def probe_report(subject: UUID, found: Verification | Literal["pending"]) -> VerificationReport:

@@ -10,8 +10,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic_core import PydanticCustomError
 
 from berth_events.contracts import AccountSettings, CheckState, Checkup, Diagnosis, Finding, Provider, SeatKind, Step
+from berth_gateway.autoconfig.schemas import FilledIn
 
 __all__ = [
+    "AcceptedAccount",
     "Account",
     "AccountInput",
     "AccountPage",
@@ -145,18 +147,18 @@ class AccountInput(Input):
     email: Text
     first_name: Text = ""
     last_name: Text = ""
-    provider: Provider | None = Field(
-        default=None, description="needed, except with `workspace_id`; `gmail` and `outlook` need no servers"
-    )
+    provider: Provider | None = Field(default=None, description="needed, except with `workspace_id`")
     workspace_id: UUID | None = Field(
         default=None, description="sign in through this email workspace, which knows provider, servers and credential"
     )
     password: Secret | None = Field(default=None, description="for both servers; never shown again")
     imap: ServerInput | None = Field(
-        default=None, description="null for an account that only sends; gmail and outlook: may be left out"
+        default=None,
+        description="null for an account that only sends; left out: the provider's, or found by the domain",
     )
     smtp: ServerInput | None = Field(
-        default=None, description="null for an account that only receives; gmail and outlook: may be left out"
+        default=None,
+        description="null for an account that only receives; left out: the provider's, or found by the domain",
     )
     seat_kind: SeatKind = "monitoring"
     signature: Annotated[Text, Field(max_length=100_000)] = Field(
@@ -240,6 +242,12 @@ class Account(BaseModel):
     domain: Domain
     created_at: Instant
     updated_at: Instant
+
+
+class AcceptedAccount(Account):
+    """An account that was just accepted."""
+
+    filled_in: FilledIn = {}
 
 
 class AccountPage(BaseModel):

@@ -10,6 +10,8 @@ from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox
 from berth_gateway.accounts.schemas import AccountInput, ServerInput, Settings
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.accounts.views import AccountView
+from berth_gateway.autoconfig.lookup import Findings, FindsServers, Source
+from berth_gateway.autoconfig.presentation import username_of
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.workspaces.mailboxes import ImportedMailbox
 from berth_vault import Credential, SecretName
@@ -21,7 +23,7 @@ Protocol = Literal["imap", "smtp"]
 _WITHOUT: Final = {"imap": "an account that only sends", "smtp": "an account that only receives"}
 
 
-async def connect_of(body: AccountInput, vetting: ServerVetting) -> ConnectAccount:
+async def connect_of(body: AccountInput, vetting: ServerVetting, finder: FindsServers) -> ConnectAccount:
     """The account with a password of its own that a request asks for.
 
     Raises:
@@ -31,7 +33,7 @@ async def connect_of(body: AccountInput, vetting: ServerVetting) -> ConnectAccou
         remedy = "Send a password, and servers where the provider needs them."
         raise InvalidFields([FieldFault("workspace_id", "Only mailboxes with a password can be tried out.", remedy)])
     return ConnectAccount(
-        mailbox=await mailbox_of(body, vetting),
+        mailbox=await mailbox_of(body, vetting, finder),
         provider=body.provider or "custom",
         first_name=body.first_name,
         last_name=body.last_name,
@@ -130,8 +132,13 @@ def _settings(given: Settings | None) -> AccountSettings:
     return AccountSettings(**given.model_dump(exclude_none=True)) if given else AccountSettings()
 
 
-async def mailbox_of(body: AccountInput, vetting: ServerVetting) -> Mailbox:
-    """Fill in what the provider and the defaults say, and vet the servers.
+async def mailbox_of(body: AccountInput, vetting: ServerVetting, finder: FindsServers) -> Mailbox:
+    """Fill in what the provider, autoconfiguration and the defaults say, and vet the servers.
+
+    Args:
+        body: the request.
+        vetting: refuses hosts.
+        finder: is asked for the servers of `custom` that were left out.
 
     Raises:
         InvalidFields: all faults that were found.
@@ -143,11 +150,16 @@ async def mailbox_of(body: AccountInput, vetting: ServerVetting) -> Mailbox:
     servers: dict[Protocol, NamedServer] = {}
     secrets: dict[SecretName, str] = {}
     both: tuple[tuple[Protocol, ServerInput | None], ...] = (("imap", body.imap), ("smtp", body.smtp))
+    found = await _found(body, address, finder)
+    filled_in: dict[Protocol, Source] = {}
     for protocol, given in both:
-        server = _server(body, protocol, given, faults)
+        server = _server(body, protocol, given, found, faults)
         if server is None:
             continue
         servers[protocol] = server
+        place = found.best(protocol) if found and _left_out(body, protocol) else None
+        if place is not None:
+            filled_in[protocol] = place.source
         secret = (given and given.password) or body.password
         if secret is None:
             remedy = f"Send `password`, or `{protocol}.password`."
@@ -165,6 +177,7 @@ async def mailbox_of(body: AccountInput, vetting: ServerVetting) -> Mailbox:
         imap=by_protocol.get("imap"),
         smtp=by_protocol.get("smtp"),
         credential=Credential(secrets),
+        filled_in=filled_in,
     )
 
 
@@ -176,23 +189,57 @@ def _address(body: AccountInput, faults: list[FieldFault]) -> MailAddress | None
         return None
 
 
+async def _found(body: AccountInput, address: MailAddress | None, finder: FindsServers) -> Findings | None:
+    """What autoconfiguration says, where there is a server to be filled in."""
+    wanted = body.provider == "custom" and any(_left_out(body, protocol) for protocol in ("imap", "smtp"))
+    return await finder.find(address.domain) if wanted and address is not None else None
+
+
+def _left_out(body: AccountInput, protocol: str) -> bool:
+    """Nobody said anything of it: null would be that there is none."""
+    return protocol not in body.model_fields_set
+
+
 def _server(
-    body: AccountInput, protocol: Protocol, given: ServerInput | None, faults: list[FieldFault]
+    body: AccountInput,
+    protocol: Protocol,
+    given: ServerInput | None,
+    found: Findings | None,
+    faults: list[FieldFault],
 ) -> NamedServer | None:
+    security, username = None, body.email.strip()
     if given is None:
-        if protocol in body.model_fields_set:
+        if not _left_out(body, protocol):
             return None
-        if protocol not in PROVIDER_SERVERS[body.provider or "custom"]:
-            remedy = f"Name the server, or send null for {_WITHOUT[protocol]}."
-            faults.append(FieldFault(protocol, "The field is missing.", remedy))
+        place = found.best(protocol) if found else None
+        if place is not None:
+            given = ServerInput(host=place.host, port=place.port)
+            security, username = place.security, username_of(username, place)
+        elif protocol in PROVIDER_SERVERS[body.provider or "custom"]:
+            host, port = PROVIDER_SERVERS[body.provider or "custom"][protocol]
+            given = ServerInput(host=host, port=port)
+        else:
+            faults.append(_missing(protocol, found))
             return None
-        host, port = PROVIDER_SERVERS[body.provider or "custom"][protocol]
-        given = ServerInput(host=host, port=port)
     return NamedServer(
         host=given.host,
         port=given.port,
-        security=given.security or default_security(given.port),
-        username=given.username or body.email.strip(),
+        security=given.security or security or default_security(given.port),
+        username=given.username or username,
         host_field=f"{protocol}.host",
         port_field=f"{protocol}.port",
     )
+
+
+def _missing(protocol: Protocol, found: Findings | None) -> FieldFault:
+    """No server was named, and none was found that a password may go to unasked."""
+    remedy = f"Name the server, or send null for {_WITHOUT[protocol]}."
+    if found is None:
+        return FieldFault(protocol, "The field is missing.", remedy)
+    if not found.complete:
+        detail = "The field is missing, and the DNS did not say in time which server the domain has."
+        return FieldFault(protocol, detail, f"{remedy} Or send the request again.")
+    if found.service is not None and not found.service.sign_in:
+        detail = f"The field is missing, and {found.service.name} lets no other program sign in."
+        return FieldFault(protocol, detail, remedy)
+    return FieldFault(protocol, "The field is missing, and no server was found by the domain.", remedy)

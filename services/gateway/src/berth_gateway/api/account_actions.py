@@ -9,7 +9,7 @@ from starlette.responses import Response
 from berth_gateway.accounts.change_schemas import BatchInput, BatchReport, CredentialsInput, ProbeReport, Reason
 from berth_gateway.accounts.commands import ConnectAccount
 from berth_gateway.accounts.connecting import Connect, Existing
-from berth_gateway.accounts.presentation import account_resource, batch_report
+from berth_gateway.accounts.presentation import account_resource, batch_report, pending_probe
 from berth_gateway.accounts.schemas import Account
 from berth_gateway.accounts.translation import credentials_of, mailbox_of
 from berth_gateway.api.authentication import Writes
@@ -125,7 +125,7 @@ async def replace_credentials(
         raise NotFound
     entire = credentials_of(body, view)
     command = ConnectAccount(
-        mailbox=await mailbox_of(entire, services.vetting),
+        mailbox=await mailbox_of(entire, services.vetting, services.autoconfig),
         provider=entire.provider or view.provider,
         first_name=view.first_name,
         last_name=view.last_name,
@@ -135,12 +135,8 @@ async def replace_credentials(
     existing: Existing = "prove" if body.apply == "proven" else "replace"
     connect = Connect(command=command, existing=existing, number=view.number)
     attempt = await services.connecting.begin(connect, caller.tenant, context_of(request))
-    return _probe(attempt.subject)
-
-
-def _probe(subject: UUID) -> Response:
-    shown = ProbeReport(id=subject, status="pending").model_dump(mode="json")
-    return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/probes/{subject}"}).response()
+    shown = pending_probe(attempt.subject, command.mailbox)
+    return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/probes/{attempt.subject}"}).response()
 
 
 async def _shown(services: Services, caller: Caller, account_id: UUID) -> Account:

@@ -12,7 +12,7 @@ from berth_gateway import feed
 from berth_gateway.accounts.change_schemas import AccountUpdate
 from berth_gateway.accounts.presentation import account_resource, verification_report
 from berth_gateway.accounts.queries import AccountQuery
-from berth_gateway.accounts.schemas import Account, AccountInput, AccountPage, VerificationReport
+from berth_gateway.accounts.schemas import AcceptedAccount, Account, AccountInput, AccountPage, VerificationReport
 from berth_gateway.accounts.translation import change_of, connect_of, imported_of, initial_change_of
 from berth_gateway.api.authentication import Reads, Writes
 from berth_gateway.api.conditional import READ, IfChanged, IfUnchanged, tagged
@@ -47,7 +47,7 @@ _REFUSALS: Final = (
     "",
     operation_id="connectAccount",
     status_code=status.HTTP_202_ACCEPTED,
-    response_model=Account,
+    response_model=AcceptedAccount,
     responses={
         202: {"headers": {"Location": {"description": "where the account is", "schema": {"type": "string"}}}},
         **problems(*KEY, *BODY, *_REFUSALS, NotFound),
@@ -64,11 +64,12 @@ async def connect_account(
 
     The account is accepted at once, with its seat, and then verified: `status` turns from `pending` to `connected` or
     `failed`, which the account, its verification and the event feed tell. A seat is taken until the account is removed.
+    Servers of `custom` that are left out are found by the domain, and `filled_in` names them.
     """
     identified = await services.idempotency.identify(request, caller.key_id, idempotency_key)
     if answered := await services.idempotency.answered(identified):
         return answered.response()
-    connect = body.workspace_id or await connect_of(body, services.vetting)
+    connect = body.workspace_id or await connect_of(body, services.vetting, services.autoconfig)
 
     async def command(connection: Connection) -> Answer:
         context = context_of(request)
@@ -81,7 +82,10 @@ async def connect_account(
             raise LookupError(account_id)
         shown = account_resource(view)
         headers = {"Location": f"/v1/accounts/{account_id}", **tagged(shown)}
-        return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), headers)
+        content = shown.model_dump(mode="json")
+        if not isinstance(connect, UUID) and connect.mailbox.filled_in:
+            content["filled_in"] = dict(connect.mailbox.filled_in)
+        return Answer(status.HTTP_202_ACCEPTED, content, headers)
 
     return (await services.idempotency.run(identified, command)).response()
 

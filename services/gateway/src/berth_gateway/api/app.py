@@ -12,6 +12,7 @@ from berth_gateway.api import (
     account_actions,
     account_details,
     accounts,
+    autoconfig,
     domains,
     events,
     imports,
@@ -34,8 +35,8 @@ from berth_gateway.errors import GatewayError
 __all__ = ["make_app"]
 
 _CANONICAL: Final = (
-    organizations, keys, accounts, account_actions, account_details, probes, tags, domains, usage, events, webhooks,
-    workspaces, imports,
+    organizations, keys, accounts, account_actions, account_details, probes, autoconfig, tags, domains, usage, events,
+    webhooks, workspaces, imports,
 )  # fmt: skip
 _DIALECTS: Final[tuple[Dialect, ...]] = (mailreach, smartlead, sendkit)
 _MAX_BODY_BYTES: Final = 1_000_000

@@ -140,7 +140,7 @@ async def import_accounts(
         return answered.response()
     given, options = await _read(request, options)
     prepared = await services.imports.prepare(
-        caller.tenant, await password_rows(given, services.import_vetting()), options
+        caller.tenant, await password_rows(given, services.import_vetting(), services.import_finder()), options
     )
 
     async def command(connection: Connection) -> Answer:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from berth_gateway.accounts.change_schemas import ProbeReport
 from berth_gateway.accounts.connecting import Connect
-from berth_gateway.accounts.presentation import probe_report
+from berth_gateway.accounts.presentation import pending_probe, probe_report
 from berth_gateway.accounts.schemas import AccountInput, VerificationReport
 from berth_gateway.accounts.translation import connect_of
 from berth_gateway.api.authentication import Reads, Writes
@@ -36,9 +36,10 @@ async def probe_mailbox(request: Request, services: Provided, caller: Writes, bo
 
     A request that is repeated within a minute gets the same result, without another login.
     """
-    connect = Connect(command=await connect_of(body, services.vetting), existing="refuse", dry_run=True)
+    command = await connect_of(body, services.vetting, services.autoconfig)
+    connect = Connect(command=command, existing="refuse", dry_run=True)
     attempt = await services.connecting.begin(connect, caller.tenant, context_of(request))
-    shown = ProbeReport(id=attempt.subject, status="pending").model_dump(mode="json")
+    shown = pending_probe(attempt.subject, command.mailbox)
     return Answer(status.HTTP_202_ACCEPTED, shown, {"Location": f"/v1/probes/{attempt.subject}"}).response()
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from berth_gateway.accounts.tags import Tags
     from berth_gateway.api.idempotency import Idempotency
     from berth_gateway.api.rate_limits import RateLimits
+    from berth_gateway.autoconfig.lookup import Autoconfig, FindsServers
     from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
     from berth_gateway.dialects.smartlead.services import SmartLead
     from berth_gateway.domains.repository import DomainRepository
@@ -72,6 +73,7 @@ class Services:
     projects: "Projects"
     idempotency: "Idempotency"
     vetting: "ServerVetting"
+    autoconfig: "Autoconfig"
     accounts: "Accounts"
     repository: "AccountRepository"
     feed: "FeedReader"
@@ -95,6 +97,7 @@ class Services:
     imports: "Imports"
     import_repository: "ImportRepository"
     import_vetting: "Callable[[], ServerVetting]"
+    import_finder: "Callable[[], FindsServers]"
     import_settled: "Waiting[UUID, int]"
     import_progress: "Waiting[tuple[UUID, Mark], Mark]"
     timing: StreamTiming = StreamTiming()

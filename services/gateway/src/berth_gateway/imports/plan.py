@@ -1,12 +1,13 @@
 """Which rows of an import become accounts, and why the others do not."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.bulk import Admission
+from berth_gateway.autoconfig.lookup import Source
 from berth_gateway.errors import FieldFault
 
 __all__ = ["Candidate", "Plan", "Rejection", "RejectionCode", "Row", "decide", "rejected"]
@@ -38,10 +39,15 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate(Generic[M]):
-    """What a row asks for, when it asks for something that could be."""
+    """What a row asks for, when it asks for something that could be.
+
+    Attributes:
+        filled_in: the servers that it left out, and where they were found.
+    """
 
     address: MailAddress
     mailbox: M
+    filled_in: Mapping[Literal["imap", "smtp"], Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

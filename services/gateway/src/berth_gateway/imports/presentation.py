@@ -44,7 +44,10 @@ def row_resource(view: RowView) -> ImportRow:
 def plan_resource(planned: Planned, kind: SeatKind) -> ImportPlan:
     """What an import would do, row by row."""
     plan = planned.plan
-    rows = [PlannedRow(row=row.number, email=row.email, accepted=True) for row, _ in plan.accepted]
+    rows = [
+        PlannedRow(row=row.number, email=row.email, accepted=True, filled_in=dict(candidate.filled_in))
+        for row, candidate in plan.accepted
+    ]
     rows += [
         PlannedRow(
             row=row.number,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from berth_events.contracts import Diagnosis, OnFailure, SeatKind
 from berth_gateway.accounts.schemas import Input, Instant, Text
+from berth_gateway.autoconfig.schemas import FilledIn
 from berth_gateway.imports.plan import RejectionCode
 
 __all__ = [
@@ -202,6 +203,7 @@ class PlannedRow(BaseModel):
     row: int
     email: str
     accepted: bool
+    filled_in: FilledIn = {}
     existing_account_id: UUID | None = None
     code: RejectionCode | None = None
     detail: str | None = None

@@ -14,6 +14,7 @@ from berth_gateway.accounts.schemas import AccountInput
 from berth_gateway.accounts.servers import ServerVetting
 from berth_gateway.accounts.translation import mailbox_of
 from berth_gateway.api.problems import field_faults
+from berth_gateway.autoconfig.lookup import FindsServers
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.imports.csv_reader import CsvRow
 from berth_gateway.imports.plan import Candidate, Row, rejected
@@ -56,27 +57,34 @@ def csv_rows(accounts: Sequence[Mapping[str, Any]]) -> list[CsvRow]:
     return [CsvRow(number, dict(account)) for number, account in enumerate(accounts, 1)]
 
 
-async def password_rows(rows: Sequence[CsvRow], vetting: ServerVetting) -> list[Row[PasswordMailbox]]:
+async def password_rows(
+    rows: Sequence[CsvRow], vetting: ServerVetting, finder: FindsServers
+) -> list[Row[PasswordMailbox]]:
     """Rows of an import with passwords; hosts are vetted side by side.
 
     Args:
         rows: not validated yet.
         vetting: remembers what it said of a host.
+        finder: finds the servers of rows that name none.
     """
     read: list[Row[PasswordMailbox]] = []
     for some in chunks(rows):
-        read += await asyncio.gather(*(_password_row(row, vetting) for row in some))
+        read += await asyncio.gather(*(_password_row(row, vetting, finder) for row in some))
     return read
 
 
-async def _password_row(row: CsvRow, vetting: ServerVetting) -> Row[PasswordMailbox]:
+async def _password_row(row: CsvRow, vetting: ServerVetting, finder: FindsServers) -> Row[PasswordMailbox]:
     email = _shown(row.account.get("email"))
     try:
         account = _account(row)
-        mailbox = await mailbox_of(account, vetting)
+        mailbox = await mailbox_of(account, vetting, finder)
     except InvalidFields as error:
         return Row(number=row.number, email=email, content=rejected(error.faults))
-    content = Candidate(address=mailbox.address, mailbox=PasswordMailbox(mailbox=mailbox, account=account))
+    content = Candidate(
+        address=mailbox.address,
+        mailbox=PasswordMailbox(mailbox=mailbox, account=account),
+        filled_in=mailbox.filled_in,
+    )
     return Row(number=row.number, email=mailbox.address.text, content=content)
 
 

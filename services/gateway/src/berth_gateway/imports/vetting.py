@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from berth_events.contracts import MailServer
 from berth_gateway.accounts.servers import NamedServer, ServerVetting
+from berth_gateway.autoconfig.lookup import Findings, FindsServers
 from berth_gateway.errors import FieldFault
 from berth_net import Address, AddressResolver
 
 if TYPE_CHECKING:
     from berth_net import HostGuard
 
-__all__ = ["HostsOfOneImport", "ImportVetting"]
+__all__ = ["HostsOfOneImport", "ImportVetting", "ServersOfOneImport"]
 
 _AT_ONCE: Final = 50
 
@@ -84,3 +85,24 @@ class ImportVetting(ServerVetting):
     async def _first(self, server: NamedServer) -> tuple[NamedServer, MailServer | FieldFault]:
         accepted, refused = await super().vet([server])
         return server, (accepted or refused)[0]
+
+
+class ServersOfOneImport:
+    """Finds the servers of the rows that name none, and stops when its time is over: what is not found by then is rejected.
+
+    Args:
+        finder: is asked.
+        seconds: for all domains together, from now on.
+    """
+
+    def __init__(self, finder: FindsServers, *, seconds: float = 10) -> None:
+        self._finder = finder
+        self._until = asyncio.get_running_loop().time() + seconds
+
+    async def find(self, domain: str) -> Findings:
+        """See `FindsServers.find`."""
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._finder.find(domain)
+        except TimeoutError:
+            return Findings(complete=False)

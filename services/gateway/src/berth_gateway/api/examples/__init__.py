@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from berth_gateway.api.examples import accounts, changes, events, imports, tenants, webhooks
+from berth_gateway.api.examples import accounts, autoconfig, changes, events, imports, tenants, webhooks
 
 __all__ = ["CANONICAL"]
 
@@ -11,6 +11,7 @@ CANONICAL: Final[dict[str, dict[str, Any]]] = {
     **tenants.EXAMPLES,
     **accounts.EXAMPLES,
     **changes.EXAMPLES,
+    **autoconfig.EXAMPLES,
     **imports.EXAMPLES,
     **events.EXAMPLES,
     **webhooks.EXAMPLES,

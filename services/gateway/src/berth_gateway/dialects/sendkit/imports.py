@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from berth_gateway.accounts.servers import ServerVetting
 from berth_gateway.api.services import Provided, Services, context_of
+from berth_gateway.autoconfig.lookup import Autoconfig
 from berth_gateway.dialects.sendkit.authentication import Writes
 from berth_gateway.dialects.sendkit.importing import Importer, Row
 from berth_gateway.dialects.sendkit.requests import CreateMailbox, checked
@@ -88,12 +89,12 @@ async def _import(
 ) -> Response:
     found = read_csv(form.content, max_rows=_MAX_ROWS, unknown_columns=True)
     vetting = services.import_vetting()
-    rows = await asyncio.gather(*(_row(row, vetting, mailbox, keep=keep) for row in found))
+    rows = await asyncio.gather(*(_row(row, vetting, services.autoconfig, mailbox, keep=keep) for row in found))
     importer = Importer(services, caller.tenant, context_of(request), wait=not keep)
     return answer(await importer.run(rows))
 
 
-async def _row(row: CsvRow, vetting: ServerVetting, mailbox: _Mailbox, *, keep: bool) -> Row:
+async def _row(row: CsvRow, vetting: ServerVetting, autoconfig: Autoconfig, mailbox: _Mailbox, *, keep: bool) -> Row:
     """A row as a mailbox, or why it is none."""
     email = str(row.account.get("email", "")).lower()
     if row.fault is not None:
@@ -101,7 +102,7 @@ async def _row(row: CsvRow, vetting: ServerVetting, mailbox: _Mailbox, *, keep: 
     try:
         body = checked(CreateMailbox, mailbox(row.account))
         kept: Literal["keep", "remove"] = "keep" if keep else "remove"
-        command = await connect_of(body, vetting, on_failure=kept, only_sends=True)
+        command = await connect_of(body, vetting, autoconfig, on_failure=kept, only_sends=True)
     except InvalidFields as error:
         return Row(email=email, fault="; ".join(f"{fault.field}: {fault.detail}" for fault in error.faults))
     except _Missing as error:

@@ -84,7 +84,7 @@ async def _create(request: Request, services: Provided, caller: Writes) -> Respo
     `connection-test` tells. The same request, sent again within a minute of a failure, gets the same answer, without another
     login.
     """
-    command = await connect_of(await read(request, CreateMailbox), services.vetting)
+    command = await connect_of(await read(request, CreateMailbox), services.vetting, services.autoconfig)
     attempt = await services.connecting.begin(
         Connect(command=command, existing="refuse"), caller.tenant, context_of(request)
     )

@@ -10,6 +10,7 @@ from berth_gateway.accounts.commands import ConnectAccount
 from berth_gateway.accounts.listing import AccountFilter
 from berth_gateway.accounts.mailboxes import Change, Mailbox
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
+from berth_gateway.autoconfig.lookup import Autoconfig
 from berth_gateway.dialects.sendkit.requests import (
     CreateMailbox,
     ImapServer,
@@ -44,19 +45,21 @@ _STATUSES: Final[dict[str, tuple[tuple[str, ...], Literal["keep", "remove"] | No
 async def connect_of(
     body: CreateMailbox,
     vetting: ServerVetting,
+    autoconfig: Autoconfig,
     *,
     on_failure: Literal["keep", "remove"] = "remove",
     only_sends: bool = False,
 ) -> ConnectAccount:
     """The account that is to be.
 
-    Without `imap`, mail is read where the provider of the SMTP server has it, else at imap.example.com where that is beside
-    smtp.example.com, else on the SMTP server itself. Of the last two nobody knows yet whether they are there: the mailbox only
-    sends when they are not.
+    Without `imap`, mail is read where the service of the SMTP server has it, else where autoconfiguration of the domain says so
+    and names the same SMTP server, else at imap.example.com where that is beside smtp.example.com, else on the SMTP server
+    itself. Of the last two nobody knows yet whether they are there: the mailbox only sends when they are not.
 
     Args:
         body: what was sent.
         vetting: refuses hosts.
+        autoconfig: finds the IMAP server that nobody named.
         on_failure: what becomes of it when it does not work.
         only_sends: it has no IMAP server, if `imap` names none.
 
@@ -73,7 +76,7 @@ async def connect_of(
         raise InvalidFields([*faults, *refused])
     smtp, imap, guessed = vetted[0], vetted[1] if body.imap else None, False
     if imap is None and not only_sends:
-        imap, guessed = await _derived(body, vetting)
+        imap, guessed = await _derived(body, address.domain, vetting, autoconfig)
     secret = body.smtp.password.get_secret_value()
     imap_secret = body.imap.password.get_secret_value() if body.imap and body.imap.password else secret
     secrets: dict[SecretName, str] = (
@@ -199,9 +202,11 @@ def _named(server: SmtpServer | ImapServer, protocol: str, body: CreateMailbox) 
     )
 
 
-async def _derived(body: CreateMailbox, vetting: ServerVetting) -> tuple[MailServer | None, bool]:
+async def _derived(
+    body: CreateMailbox, domain: str, vetting: ServerVetting, autoconfig: Autoconfig
+) -> tuple[MailServer | None, bool]:
     """The IMAP server that nobody named, and whether it is a guess."""
-    host, guessed = _providers_imap(body), False
+    host, guessed = _services_imap(body, autoconfig) or await _found_imap(body, domain, autoconfig), False
     if host is None:
         host, guessed = body.smtp.host, True
         name, _, rest = host.partition(".")
@@ -219,12 +224,24 @@ async def _derived(body: CreateMailbox, vetting: ServerVetting) -> tuple[MailSer
     return (vetted[0], guessed) if vetted else (None, False)
 
 
-def _providers_imap(body: CreateMailbox) -> str | None:
+def _services_imap(body: CreateMailbox, autoconfig: Autoconfig) -> str | None:
+    service = autoconfig.services.of_smtp(_smtp_host(body))
+    if service is not None:
+        return service.imap[0].host
     servers = PROVIDER_SERVERS[provider_of(body.provider)]
-    for known in PROVIDER_SERVERS.values():
-        if known and known["smtp"][0] == body.smtp.host.strip().lower().rstrip("."):
-            servers = known
     return servers["imap"][0] if servers else None
+
+
+async def _found_imap(body: CreateMailbox, domain: str, autoconfig: Autoconfig) -> str | None:
+    """What the domain says, if it is of the SMTP server that was named: the password of one is not shown to another."""
+    found = await autoconfig.find(domain)
+    place = found.best("imap")
+    same = any(_smtp_host(body) == known.host for known in found.smtp)
+    return place.host if place is not None and place.port == _IMAP_PORT and same else None
+
+
+def _smtp_host(body: CreateMailbox) -> str:
+    return body.smtp.host.strip().lower().rstrip(".")
 
 
 def _address(text: str, faults: list[FieldFault]) -> MailAddress | None:

@@ -1,0 +1,310 @@
+"""Autoconfiguration: what is found of a domain, what is never said, and what requests that leave servers out get."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from berth_events.contracts import AccountRequested, AccountVerificationRequested
+from berth_gateway.accounts.servers import PROVIDER_SERVERS
+from berth_gateway.autoconfig.lookup import Autoconfig, Findings
+from berth_gateway.autoconfig.services import KnownServices
+from berth_gateway.imports.vetting import ServersOfOneImport
+from berth_net import HostGuard, LookupFailed, ServiceRecord
+from berth_testing.gateway_harness import GatewayHarness, NamedHosts, Project, account_body
+
+SERVICES = KnownServices.load()
+SECURE = {"_imaps": ServiceRecord("imap.acme.com", 993), "_submissions": ServiceRecord("smtp.acme.com", 465)}
+
+
+class Records(NamedHosts):
+    """Counts the domains that it is asked about; SRV records of `slow` never come."""
+
+    def __init__(self, *, failing: bool = False) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+        self.failing, self.at_once, self.most = failing, 0, 0
+
+    async def exchanges(self, domain: str) -> tuple[str, ...]:
+        self.asked[domain] += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        if self.failing:
+            raise LookupFailed(domain)
+        return await super().exchanges(domain)
+
+    async def services(self, name: str) -> tuple[ServiceRecord, ...]:
+        if name.endswith(".slow.test"):
+            await asyncio.sleep(3600)
+        return await super().services(name)
+
+
+def autoconfig(records: Records, **options: Any) -> Autoconfig:
+    return Autoconfig(SERVICES, records, HostGuard(records), **options)
+
+
+def hosts(found: Findings) -> tuple[list[str], list[str]]:
+    imap, smtp = ([f"{place.host}:{place.port}" for place in places] for places in (found.imap, found.smtp))
+    return imap, smtp
+
+
+def test_the_table_agrees_with_what_accounts_of_the_providers_get() -> None:
+    for provider, domain in (("gmail", "gmail.com"), ("outlook", "")):
+        service = SERVICES.of_domain(domain) or SERVICES.of_exchange("acme-com.mail.protection.outlook.com")
+        assert service is not None
+        first = {
+            protocol: (server.host, server.port)
+            for protocol, server in zip(("imap", "smtp"), (service.imap[0], service.smtp[0]), strict=True)
+        }
+        assert first == PROVIDER_SERVERS[provider]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "code"),
+    [
+        ("aspmx.l.google.com", "google"),
+        ("acme-com.mail.protection.outlook.com", "microsoft"),
+        ("mx.zoho.eu", "zoho"),
+        ("in1-smtp.messagingengine.com", "fastmail"),
+        ("mx.yandex.net", "yandex"),
+        ("l.google.com.evil.test", None),
+        ("evill.google.com", None),
+        ("mx.acme.com", None),
+    ],
+)
+async def test_whoever_takes_the_mail_has_the_mailboxes(exchange: str, code: str | None) -> None:
+    records = Records()
+    records.exchanged["acme.com"] = ("mx.filter.test", exchange)
+    found = await autoconfig(records).find("acme.com")
+    assert (found.service and found.service.code, found.complete) == (code, True)
+    assert bool(found.imap) is bool(found.smtp) is (code is not None)
+    assert {place.source for place in found.imap} <= {"mail_exchanger"}
+
+
+async def test_the_services_own_domains_need_no_question() -> None:
+    records = Records(failing=True)
+    found = await autoconfig(records).find("icloud.com")
+    assert (hosts(found), found.complete) == ((["imap.mail.me.com:993"], ["smtp.mail.me.com:587"]), True)
+    assert [place.username_form for place in (*found.imap, *found.smtp)] == ["local_part", "address"]
+    assert not records.asked
+
+
+async def test_records_of_the_domain_are_found_with_implicit_tls_first() -> None:
+    records = Records()
+    records.known = {"imap.acme.com": "9.9.9.9", "smtp.acme.com": "9.9.9.9", "mail.host.test": "9.9.9.9"}
+    for label, record in SECURE.items():
+        records.offered[f"{label}._tcp.acme.com"] = (record,)
+    records.offered["_imap._tcp.acme.com"] = (ServiceRecord("mail.host.test", 143),)
+    found = await autoconfig(records).find("acme.com")
+    assert hosts(found) == (["imap.acme.com:993", "mail.host.test:143"], ["smtp.acme.com:465"])
+    assert [(place.security, place.confidence) for place in found.imap] == [("tls", "high"), ("starttls", "medium")]
+    best = found.best("imap")
+    assert best is not None
+    assert best.host == "imap.acme.com"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "address"),
+    [
+        ("imap.acme.com", 993, "10.0.0.1"),
+        ("imap.acme.com", 993, "127.0.0.1"),
+        ("imap.acme.com", 993, "169.254.169.254"),
+        ("imap.acme.com", 993, "64:ff9b::7f00:1"),
+        ("imap.acme.com", 993, "::ffff:10.0.0.1"),
+        ("imap.acme.com", 6379, "9.9.9.9"),
+        ("imap.acme.internal", 993, "9.9.9.9"),
+        ("127.0.0.1", 993, "127.0.0.1"),
+        ("0x7f.1", 993, "127.0.0.1"),
+        ("localhost", 993, "127.0.0.1"),
+        ("nowhere.acme.com", 993, None),
+        ("", 0, None),
+    ],
+)
+async def test_what_may_not_be_dialled_is_not_found(host: str, port: int, address: str | None) -> None:
+    records = Records()
+    records.known = {} if address is None else {host: address}
+    records.offered["_imaps._tcp.acme.com"] = (ServiceRecord(host, port),)
+    assert await autoconfig(records).find("acme.com") == Findings()
+
+
+async def test_a_question_without_an_answer_costs_neither_the_others_nor_the_time() -> None:
+    records = Records()
+    records.exchanged["slow.test"] = ("mx1.emailsrvr.com",)
+    finder = autoconfig(records, deadline=0.05)
+    async with asyncio.timeout(1):
+        found = await finder.find("slow.test")
+    assert (found.service and found.service.code, found.complete) == ("rackspace", False)
+    await finder.find("slow.test")
+    assert records.asked["slow.test"] == 2, "what is incomplete is not remembered"
+    assert not (await autoconfig(Records(failing=True)).find("acme.com")).complete
+
+
+async def test_each_domain_is_asked_about_once_and_some_at_a_time() -> None:
+    records, now = Records(), [0.0]
+    finder = autoconfig(records, monotonic=lambda: now[0])
+    names = [f"acme{number % 120}.test" for number in range(600)]
+    await asyncio.gather(*(finder.find(name) for name in names))
+    assert set(records.asked.values()) == {1}
+    assert records.most <= 50
+    now[0] = 301
+    await finder.find("acme0.test")
+    assert records.asked["acme0.test"] == 2
+
+
+async def test_an_import_stops_asking_when_its_time_is_over() -> None:
+    finder = ServersOfOneImport(autoconfig(Records(), deadline=0.5), seconds=0.02)
+    assert await finder.find("slow.test") == Findings(complete=False)
+
+
+# -- the API
+
+
+async def found(project: Project, email: str) -> dict[str, Any]:
+    answer = await project.http.get("/v1/autoconfig", params={"email": email})
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_an_address_is_looked_up(harness: GatewayHarness, project: Project) -> None:
+    harness.resolver.exchanged["acme.com"] = ("aspmx.l.google.com",)
+    body = await found(project, "Alice@ACME.com")
+    assert (body["email"], body["domain"], body["provider"], body["complete"]) == (
+        "Alice@ACME.com",
+        "acme.com",
+        "gmail",
+        True,
+    )
+    assert body["service"]["sign_in"] == ["app_password", "oauth"]
+    assert body["service"]["help_url"].startswith("https://support.google.com/")
+    assert body["imap"] == [
+        {
+            "host": "imap.gmail.com",
+            "port": 993,
+            "security": "tls",
+            "username": "Alice@ACME.com",
+            "username_form": "address",
+            "source": "mail_exchanger",
+            "confidence": "high",
+        }
+    ]
+    assert [server["port"] for server in body["smtp"]] == [587, 465]
+
+
+async def test_nothing_is_an_answer_too(project: Project) -> None:
+    body = await found(project, "alice@unknown.test")
+    assert (body["provider"], body["service"], body["imap"], body["smtp"], body["complete"]) == (
+        "custom",
+        None,
+        [],
+        [],
+        True,
+    )
+
+
+async def test_no_address_and_no_scope(harness: GatewayHarness, project: Project) -> None:
+    answer = await project.http.get("/v1/autoconfig", params={"email": "nobody"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "email"
+    other = await harness.project(project.organization_id, scopes=["accounts:write"])
+    assert (await other.http.get("/v1/autoconfig", params={"email": "a@b.test"})).status_code == 403
+
+
+def without_servers(**changes: Any) -> dict[str, Any]:
+    body = account_body(**changes)
+    return {name: value for name, value in body.items() if name not in {"imap", "smtp"}}
+
+
+def offer(harness: GatewayHarness) -> None:
+    harness.resolver.known = {"imap.acme.com": "9.9.9.9", "smtp.acme.com": "9.9.9.9", "mail.host.test": "9.9.9.9"}
+    for label, record in SECURE.items():
+        harness.resolver.offered[f"{label}._tcp.acme.com"] = (record,)
+
+
+async def test_servers_that_are_left_out_are_filled_in(harness: GatewayHarness, project: Project) -> None:
+    offer(harness)
+    answer = await project.http.post("/v1/accounts", json=without_servers(email="alice@acme.com"))
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["filled_in"] == {"imap": "service_record", "smtp": "service_record"}
+    [event] = [each for each in await harness.published() if isinstance(each, AccountRequested)]
+    assert event.imap is not None
+    assert event.smtp is not None
+    assert (event.imap.host, event.imap.port, event.imap.security) == ("imap.acme.com", 993, "tls")
+    assert (event.smtp.host, event.smtp.port, event.smtp.username) == ("smtp.acme.com", 465, "alice@acme.com")
+
+
+async def test_only_what_is_left_out_is_filled_in(harness: GatewayHarness, project: Project) -> None:
+    offer(harness)
+    named = account_body(email="alice@acme.com")
+    del named["smtp"]
+    answer = await project.http.post("/v1/accounts", json=named)
+    assert (answer.status_code, answer.json()["filled_in"]) == (202, {"smtp": "service_record"})
+    sends = {**without_servers(email="bob@acme.com"), "imap": None}
+    answer = await project.http.post("/v1/accounts", json=sends)
+    assert (answer.status_code, answer.json()["imap"], answer.json()["filled_in"]) == (
+        202,
+        None,
+        {"smtp": "service_record"},
+    )
+    assert "filled_in" not in (await project.http.post("/v1/accounts", json=account_body())).json()
+
+
+async def test_a_password_goes_to_no_host_elsewhere_that_a_record_names(
+    harness: GatewayHarness, project: Project
+) -> None:
+    offer(harness)
+    harness.resolver.offered["_imaps._tcp.acme.com"] = (ServiceRecord("mail.host.test", 993),)
+    answer = await project.http.post("/v1/accounts", json=without_servers(email="alice@acme.com"))
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["imap"])
+    assert [server["confidence"] for server in (await found(project, "alice@acme.com"))["imap"]] == ["medium"]
+
+
+async def test_what_is_not_found_has_to_be_named(harness: GatewayHarness, project: Project) -> None:
+    answer = await project.http.post("/v1/accounts", json=without_servers())
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["imap", "smtp"])
+    assert "Name the server" in answer.json()["errors"][0]["remedy"]
+    answer = await project.http.post("/v1/accounts", json=without_servers(email="alice@proton.me"))
+    assert "Proton Mail lets no other program sign in" in answer.json()["errors"][0]["detail"]
+    assert await harness.published() == []
+
+
+async def test_probes_fill_in_too(harness: GatewayHarness, project: Project) -> None:
+    offer(harness)
+    answer = await project.http.post("/v1/probes", json=without_servers(email="alice@acme.com"))
+    assert (answer.status_code, answer.json()["filled_in"]["imap"]) == (202, "service_record")
+    [event] = [each for each in await harness.published() if isinstance(each, AccountVerificationRequested)]
+    assert event.imap is not None
+    assert event.imap.host == "imap.acme.com"
+
+
+async def test_imports_fill_in_too(harness: GatewayHarness, project: Project) -> None:
+    offer(harness)
+    rows = [{"email": f"{name}", "password": "x"} for name in ("a@acme.com", "b@yahoo.com", "c@unknown.test")]
+    plan = (await project.http.post("/v1/imports", json={"accounts": rows, "mode": "per_row", "dry_run": True})).json()
+    assert [(row["accepted"], row["filled_in"].get("smtp")) for row in plan["rows"]] == [
+        (True, "service_record"),
+        (True, "service_table"),
+        (False, None),
+    ]
+
+
+async def test_sendkits_clients_get_the_imap_server_of_the_same_service(
+    harness: GatewayHarness, project: Project
+) -> None:
+    offer(harness)
+
+    async def imap_of(email: str, smtp_host: str) -> str:
+        login = {"username": email, "password": "x"}
+        body = {"email": email, "smtp": {"host": smtp_host, "port": 465, **login}}
+        answer = await project.http.post("/v1/mailboxes", json=body)
+        assert answer.status_code == 201, answer.text
+        host: str = answer.json()["data"]["imapHost"]
+        return host
+
+    assert await imap_of("a@other.test", "smtp.zoho.eu") == "imap.zoho.eu"
+    assert await imap_of("a@acme.com", "smtp.acme.com") == "imap.acme.com"
+    harness.resolver.exchanged["relayed.test"] = ("aspmx.l.google.com",)
+    assert await imap_of("a@relayed.test", "smtp.relay.test") == "smtp.relay.test", "not Google's, which has another"

@@ -1,7 +1,6 @@
 """From a server's raw words to what the table of diagnoses looks at: code tokens, and text without variable parts."""
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -83,11 +82,11 @@ def _challenge(raw: str) -> Reply:
     lead, _, encoded = raw.partition(" ")
     try:
         text = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or not UTF-8
         return Reply.of([lead], encoded)
     try:
         status = str(json.loads(text).get("status", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):  # the last by brackets in brackets in brackets
         status = None
     return Reply.of([lead, status], text)
 

@@ -1,7 +1,6 @@
 """SASL mechanisms (RFC 4422): which one is used, and what it says. The same for IMAP and SMTP."""
 
 import base64
-import binascii
 import hmac
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -68,7 +67,7 @@ def cram_md5_response(challenge: str, login: Login) -> bytes:
     """
     try:
         text = base64.b64decode(challenge, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise Fault.found("MALFORMED", "The server's CRAM-MD5 challenge is not base64.") from error
     return encoded(f"{login.server.username} {hmac.new(login.password.encode(), text, 'md5').hexdigest()}")
 

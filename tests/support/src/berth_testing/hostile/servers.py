@@ -1,6 +1,7 @@
 """What hostile servers do, and when."""
 
 import asyncio
+import base64
 import itertools
 import random
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ _ANYWHERE: Final[dict[str, Answer]] = {
     "half a line, then silence": b"* OK [CAPAB",
     "another protocol": (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", CLOSE),
 }
+#: Brackets in brackets in brackets, in base64: what a parser of JSON may not survive.
+_NESTED: Final = base64.b64encode(b'{"a":' * 1000)
 _IMAP_ANSWERS: Final[dict[str, Answer]] = {
     **_ANYWHERE,
     "flood of untagged lines": flood(b"* OK again\r\n" * 300),
@@ -79,12 +82,16 @@ _IMAP_ANSWERS: Final[dict[str, Answer]] = {
     "good-bye, then silence": b"* BYE leaving\r\n",
     "requests for more without end": flood(b"+ more\r\n" * 300),
     "a request for more": b"+ \r\n",
+    "a challenge that is not ASCII": "+ größer\r\n".encode(),
+    "a challenge that nests": b"+ " + _NESTED + b"\r\n",
 }
 _SMTP_ANSWERS: Final[dict[str, Answer]] = {
     **_ANYWHERE,
     "reply without end": flood(b"250-again\r\n" * 300),
     "greeting again": b"220 again\r\n",
     "a request for more": b"334 \r\n",
+    "a challenge that is not ASCII": "334 größer\r\n".encode(),
+    "a challenge that nests": b"334 " + _NESTED + b"\r\n",
     "requests for more without end": flood(b"334 \r\n" * 300),
     "codes that change": b"250-one\r\n535 two\r\n",
     "no code": b"OK\r\n",

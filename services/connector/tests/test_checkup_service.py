@@ -1,5 +1,6 @@
 """From a request for a checkup to its one result, on a real Postgres with a real vault; only the examiner is played."""
 
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -83,6 +84,7 @@ class Connector:
             queue=self.queue,
             breaker=Breaker(self.clock),
             clock=self.clock,
+            rng=random.Random(7),
         )
         self.ids = {"organization_id": uuid4(), "project_id": uuid4()}
         self.sequence = 0
@@ -270,12 +272,32 @@ async def test_imap_that_is_known_not_to_work_is_not_tried(connector: Connector)
     assert (imap, smtp is not None) == (None, True)
 
 
-async def test_a_mail_service_that_turns_checkups_away_is_left_alone(connector: Connector) -> None:
-    connector.examiner.failing = True
-    accounts = [await connector.account() for _ in range(6)]
+async def test_checkups_leave_room_for_verifications(connector: Connector) -> None:
+    """Of those that are leased together the first five are run, whoever leased them; the others wait."""
+    accounts = [await connector.account() for _ in range(8)]
     for account in accounts:
         await connector.take(asked(account))
-    assert await connector.work() == 6
+        connector.clock.step(0.001)
+    jobs = await connector.claim()
+    assert len(jobs) == 8
+    results = [await connector.handler.perform(job) for job in jobs]
+    assert len(connector.examiner.examined) == 5
+    for job, result in zip(jobs, results, strict=True):
+        await connector.finish(job, result)
+    connector.clock.step(9.9)
+    assert await connector.work() == 0
+    connector.clock.step(10.1)
+    assert await connector.work() == 3
+    assert len(connector.examiner.examined) == 8
+    assert [len(await connector.said(account["account_id"])) for account in accounts] == [1] * 8
+
+
+async def test_a_mail_service_that_turns_checkups_away_is_left_alone(connector: Connector) -> None:
+    connector.examiner.failing = True
+    accounts = [await connector.account() for _ in range(5)]
+    for account in accounts:
+        await connector.take(asked(account))
+    assert await connector.work() == 5
     connector.clock.step(60)
     await connector.take(asked(accounts[0]))
     assert await connector.work() == 0

@@ -144,7 +144,14 @@ def make_handlers(
         rng=rng,
     )
     check_up = CheckupHandler(
-        pool=pool, sign_in=sign_in, examiner=examiner, store=store, queue=queue, breaker=breaker, clock=clock
+        pool=pool,
+        sign_in=sign_in,
+        examiner=examiner,
+        store=store,
+        queue=queue,
+        breaker=breaker,
+        clock=clock,
+        rng=rng,
     )
     return Handlers(
         {

@@ -12,9 +12,9 @@ from berth_events.contracts import (
     ConnectionSettings,
     Envelope,
 )
-from berth_events.runtime.work import WorkItem
+from berth_events.runtime.work import Job, WorkItem
 
-__all__ = ["RECHECK", "VERIFY", "Reason", "VerificationRequest", "destination_of", "recheck_of", "work_of"]
+__all__ = ["RECHECK", "VERIFY", "Reason", "VerificationRequest", "again", "destination_of", "recheck_of", "work_of"]
 
 #: `requested` is a new account or a new credential, `reconnect` somebody's wish, `schedule` and `recheck` nobody's.
 Reason = Literal["requested", "reconnect", "schedule", "dry_run", "recheck"]
@@ -98,4 +98,17 @@ def recheck_of(account: VerificationRequest, event_id: UUID, run_at: datetime) -
         payload={"account_id": str(account.account_id), "reason": "recheck"},
         event_id=event_id,
         run_at=run_at,
+    )
+
+
+def again(job: Job, run_at: datetime) -> WorkItem:
+    """The same work once more."""
+    return WorkItem(
+        key=job.key,
+        kind=job.kind,
+        destination=job.destination,
+        payload=job.payload,
+        event_id=job.causation_id,
+        run_at=run_at,
+        traceparent=job.traceparent,
     )

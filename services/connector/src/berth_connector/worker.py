@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from berth_connector.oauth import (
     concerns_workspace,
 )
 from berth_connector.probe import Login, ProbeResult, TokenGrant
-from berth_connector.requests import VerificationRequest, recheck_of
+from berth_connector.requests import VerificationRequest, again, recheck_of
 from berth_connector.sign_in import Erased, NotYet, Ready, SignIn, Via
 from berth_connector.workspaces import repository as workspaces
 from berth_connector.workspaces.requests import verification_of
@@ -130,11 +130,11 @@ class VerifyHandler:
         if result is None:
             return
         if isinstance(result, NotYet):
-            await self._queue.schedule(connection, [_again(job, self._clock.now() + _WORKSPACE_PAUSE)])
+            await self._queue.schedule(connection, [again(job, self._clock.now() + _WORKSPACE_PAUSE)])
             return
         if isinstance(result, Erased):
             await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
-            await self._queue.schedule(connection, [_again(job, self._clock.now())])
+            await self._queue.schedule(connection, [again(job, self._clock.now())])
             return
         request = result.request
         if result.turned_away:
@@ -175,7 +175,7 @@ class VerifyHandler:
             _log.info("verification.obsolete", account_id=str(verified.request.account_id), because="workspace removed")
             return False
         if workspace.usable != via.key or (via.paused and workspace.paused is None):
-            await self._queue.schedule(connection, [_again(job, self._clock.now())])
+            await self._queue.schedule(connection, [again(job, self._clock.now())])
             return False
         diagnosis = verified.result.no_token
         if via.paused and verified.request.reason == "reconnect":  # perhaps it was mended: nobody tells us of a consent
@@ -186,7 +186,7 @@ class VerifyHandler:
             await reject(self._store, connection, job, workspace, via.key, diagnosis)
             if via.key != workspace.newest:
                 # the old secret has ended before the new one was proven: go on with that one
-                await self._queue.schedule(connection, [_again(job, self._clock.now())])
+                await self._queue.schedule(connection, [again(job, self._clock.now())])
                 return False
         elif concerns_domain(diagnosis) and workspace.state != "rejected":
             # which finds out whether it works for any domain
@@ -227,16 +227,3 @@ class VerifyHandler:
         )
         [envelope] = await self._store.append(connection, request.account_id, version, [event], context)
         return envelope
-
-
-def _again(job: "Job", run_at: datetime) -> WorkItem:
-    """The same work once more."""
-    return WorkItem(
-        key=job.key,
-        kind=job.kind,
-        destination=job.destination,
-        payload=job.payload,
-        event_id=job.causation_id,
-        run_at=run_at,
-        traceparent=job.traceparent,
-    )

@@ -1,7 +1,8 @@
 """Performs checkups and says what they showed."""
 
+import random
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
@@ -9,13 +10,13 @@ import structlog
 
 from berth_connector import repository
 from berth_connector.breaker import PAUSE, Breaker
-from berth_connector.checkup.requests import CheckupRequest
+from berth_connector.checkup.requests import CHECKUP, CheckupRequest
 from berth_connector.probe import Login, TokenGrant
-from berth_connector.sign_in import Erased, NotYet, Ready, SignIn
+from berth_connector.requests import again
+from berth_connector.sign_in import Erased, NotYet, SignIn
 from berth_connector.workspaces import repository as workspaces
 from berth_events.contracts import AccountCheckedUp, Checkup
 from berth_events.runtime.store import Context
-from berth_events.runtime.work import WorkItem
 from berth_vault import CredentialErased
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ __all__ = ["CheckupHandler", "Examination", "Examines"]
 
 #: How long a checkup waits for the event about the account's credential or workspace that is on its way.
 _PAUSE: Final = timedelta(seconds=2)
+#: Checkups at once of one mail service or host, over all replicas: each may wait for minutes, and counts with the verifications.
+_AT_ONCE: Final = 5
+#: How long a checkup waits when there are so many already, at least.
+_QUEUE_PAUSE: Final = timedelta(seconds=10)
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +54,13 @@ class Examines(Protocol):
     ) -> Examination:
         """Run a checkup; failures are in the result."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """It cannot be done yet."""
+
+    wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,7 @@ class CheckupHandler:
         queue: where a checkup waits that cannot be done yet.
         breaker: sees every result.
         clock: time.
+        rng: spreads those that wait.
     """
 
     def __init__(
@@ -85,11 +98,12 @@ class CheckupHandler:
         queue: "WorkQueue",
         breaker: Breaker,
         clock: "Clock",
+        rng: random.Random,
     ) -> None:
         self._pool, self._sign_in, self._examiner = pool, sign_in, examiner
-        self._store, self._queue, self._breaker, self._clock = store, queue, breaker, clock
+        self._store, self._queue, self._breaker, self._clock, self._rng = store, queue, breaker, clock, rng
 
-    async def perform(self, job: "Job") -> _Done | Erased | NotYet | None:
+    async def perform(self, job: "Job") -> _Done | _Later | Erased | None:
         """Send, wait and read. None: the account is gone.
 
         Raises:
@@ -98,13 +112,18 @@ class CheckupHandler:
         request = CheckupRequest.model_validate(job.payload)
         async with self._pool.acquire() as connection:
             account = await repository.find(connection, request.account_id)
+            before = await _running_before(connection, job, self._clock.now())
         if account is None:
             return None
+        if before >= _AT_ONCE:
+            return _Later(_QUEUE_PAUSE * self._rng.uniform(1, 2))
         try:
             ready = await self._sign_in.prepare(account.request, imap_too=not account.imap_issue)
         except CredentialErased:  # removed, or replaced: the event that says so is on its way
-            return NotYet()
-        if not isinstance(ready, Ready):
+            return _Later(_PAUSE)
+        if isinstance(ready, NotYet):
+            return _Later(_PAUSE)
+        if isinstance(ready, Erased):
             return ready
         examination = await self._examiner.examine(
             request.checkup_id, account.request.address, ready.imap, ready.smtp, ready.grant
@@ -115,13 +134,14 @@ class CheckupHandler:
         )
         return _Done(account, examination, turned_away)
 
-    async def record(self, connection: "Connection", job: "Job", result: _Done | Erased | NotYet | None) -> None:
+    async def record(self, connection: "Connection", job: "Job", result: _Done | _Later | Erased | None) -> None:
         """Say what it showed, once. Of an account that is gone nothing is said."""
         request = CheckupRequest.model_validate(job.payload)
         if isinstance(result, Erased):
             await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
-        if isinstance(result, Erased | NotYet):
-            await self._queue.schedule(connection, [self._again(job)])
+        if isinstance(result, Erased | _Later):
+            wait = result.wait if isinstance(result, _Later) else timedelta()
+            await self._queue.schedule(connection, [again(job, self._clock.now() + wait)])
             return
         if result is not None and result.turned_away:
             until = self._clock.now() + max(PAUSE, result.examination.wait or PAUSE)
@@ -145,13 +165,16 @@ class CheckupHandler:
         )
         await self._store.append(connection, whose.account_id, version, [event], context)
 
-    def _again(self, job: "Job") -> WorkItem:
-        return WorkItem(
-            key=job.key,
-            kind=job.kind,
-            destination=job.destination,
-            payload=job.payload,
-            event_id=job.causation_id,
-            run_at=self._clock.now() + _PAUSE,
-            traceparent=job.traceparent,
-        )
+
+async def _running_before(connection: "Connection", job: "Job", now: datetime) -> int:
+    """How many checkups of the job's destination are running that were due before it."""
+    count: int = await connection.fetchval(
+        """SELECT count(*) FROM work other JOIN work mine ON mine.id = $1
+            WHERE other.kind = $2 AND other.destination = $3 AND other.state = 'leased' AND other.lease_until > $4
+              AND (other.run_at, other.id) < (mine.run_at, mine.id)""",
+        job.id,
+        CHECKUP,
+        job.destination,
+        now,
+    )
+    return count

@@ -110,6 +110,11 @@ async def test_statistics(project: Project) -> None:
     await project.http.post(f"/v1/warmup/pause/{identity}")
     found = (await project.http.get("/v1/warmup/stats", params={"search": "bob"})).json()
     assert (len(found["data"]), found["summary"]["paused"]) == (1, 1)
+    for place in ("", f"/{identity}"):
+        paths = [f"/v1/warmup/stats{place}", f"/v1/warmup-stats{place}", f"/v1/warmup-stats{place}/"]
+        answers = [await project.http.get(path) for path in paths]
+        assert {(answer.status_code, answer.text) for answer in answers} == {(200, answers[0].text)}
+    assert (await project.http.get("/v1/warmup-stats/x")).json()["error"]["code"] == "NOT_FOUND"
     assert one.keys() == EXAMPLES["sendkitWarmupStatistics"]["200"]["data"].keys()
 
 

@@ -18,7 +18,7 @@ from berth_gateway.errors import (
 
 __all__ = ["ConsentUnavailable", "owns", "refusal"]
 
-_PREFIXES: Final = ("/v1/mailboxes", "/v1/workspaces", "/v1/warmup", "/v1/account")
+_PREFIXES: Final = ("/v1/mailboxes", "/v1/workspaces", "/v1/warmup", "/v1/warmup-stats", "/v1/account")
 #: Of the errors that have no code of their own below; the status becomes the one of the pair, if there is one.
 _CODES: Final[dict[int, tuple[int, str]]] = {
     400: (400, "VALIDATION_ERROR"),

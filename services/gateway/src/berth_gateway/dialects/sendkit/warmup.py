@@ -171,6 +171,9 @@ route(
     router, "GET /stats/{mailbox_id}", _statistics, operation="sendkitWarmupStatistics",
     summary="Warm-up statistics of a mailbox", model=Success[WarmupStatistics],
 )  # fmt: skip
+for _slash in ("", "/"):  # some clients look for them here
+    router.add_api_route(f"-stats{_slash}", _list, methods=["GET"], include_in_schema=False)
+    router.add_api_route(f"-stats/{{mailbox_id}}{_slash}", _statistics, methods=["GET"], include_in_schema=False)
 route(
     router, "POST /start/{mailbox_id}", _start, operation="sendkitStartWarmup", summary="Start warm-up", model=_SETTINGS,
     body=_CONFIG, required=False,

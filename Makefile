@@ -60,6 +60,12 @@ hostile: develop ## Let the connector meet RUNS (10,000) hostile servers; prints
 bench: develop ## Measure; writes what it found to the terminal
 	PYTHONPATH=tests $(VENV)/python -m benchmarks
 
+.PHONY: bench-verify
+bench-verify: develop ## Measure verifications beside imapflow and nodemailer on the same servers, and 3,000 at once; needs Node.js
+	@tests/support/install-servers
+	PYTHONPATH=tests $(VENV)/python -m benchmarks.verifying
+	PYTHONPATH=tests $(VENV)/python -m benchmarks.verifying_many
+
 .PHONY: bench-dns
 bench-dns: develop ## Measure the DNS auditor beside checkdmarc, on one machine's zones, near and 20 ms away
 	@tests/support/install-servers
@@ -68,6 +74,11 @@ bench-dns: develop ## Measure the DNS auditor beside checkdmarc, on one machine'
 .PHONY: bulk-dns
 bulk-dns: develop ## Audit 20,000 domains, some of which have no answer; takes minutes
 	PYTHONPATH=tests $(VENV)/python -m benchmarks.bulk_audit
+
+.PHONY: import-10000
+import-10000: develop ## Import 10,000 addresses, the connector killed three times on the way; takes minutes
+	@tests/support/install-servers
+	ADDRESSES=10000 $(VENV)/pytest tests/faults/test_import_killed.py
 
 .PHONY: fuzz-dns
 fuzz-dns: develop ## Try the auditor's parser of DNS messages against dnspython for MINUTES (10)

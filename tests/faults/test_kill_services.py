@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from berth_testing.aftermath import all_is_done, distinct, no_gap_in_any_stream
 from berth_testing.kafka import MakeCluster
 from berth_testing.mail_bed import MailBed
 from berth_testing.mail_users import bulk_user
@@ -16,7 +17,7 @@ from berth_testing.platform import Platform, Surroundings, run_platform
 from berth_testing.postgres import PostgresServer
 from berth_testing.servers import working_directory
 from berth_testing.tenant import Tenant
-from berth_testing.topics import CloudEvent, end_offsets, read_with_aiokafka
+from berth_testing.topics import CloudEvent, read_with_aiokafka
 from berth_testing.waiting import eventually
 
 ACCOUNTS = 200
@@ -116,7 +117,7 @@ async def test_every_service_is_killed_while_200_accounts_are_connected(
         await platform.restart(service)
     await loading
     assert len(set(load.accepted)) == ACCOUNTS
-    await all_is_done(platform, kafka_bootstrap)
+    await all_is_done(platform, kafka_bootstrap, TOPICS)
 
     events = distinct(await read_with_aiokafka(kafka_bootstrap, TOPICS))
     results: dict[str, list[str]] = defaultdict(list)
@@ -141,64 +142,6 @@ async def logins_in_flight(platform: Platform) -> None:
     await eventually(
         lambda: platform.fetch("connector", "SELECT id FROM work WHERE state = 'leased'"), bool, within=10, pause=0.01
     )
-
-
-async def all_is_done(platform: Platform, bootstrap: str) -> None:
-    """Nothing is unpublished, unread, undone or parked."""
-    await eventually(lambda: left(platform, bootstrap), lambda found: not found, within=90)
-
-
-async def left(platform: Platform, bootstrap: str) -> list[str]:
-    """What is still to be done.
-
-    The order matters: what was read makes work in the same transaction, what was done makes an outbox row in the same
-    transaction, and what was published moves the ends of the topics.
-    """
-    ends = await end_offsets(bootstrap, TOPICS)
-    behind = [text for service in KILLS for text in await unread(platform, service, ends)]
-    undone = [f"{service}: {counts}" for service in KILLS if (counts := await unfinished(platform, service))]
-    moved = [] if await end_offsets(bootstrap, TOPICS) == ends else ["events are being published"]
-    return behind + undone + moved
-
-
-async def unread(platform: Platform, service: str, ends: Mapping[tuple[str, int], int]) -> list[str]:
-    """The consumers of a service that are behind."""
-    rows = await platform.fetch(service, "SELECT consumer, topic, partition, next_offset FROM consumer_offset")
-    read = {(row["consumer"], row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    return [
-        f"{service}: {consumer} is behind in {topic}/{partition}"
-        for consumer, topic in {(consumer, topic) for consumer, topic, _ in read}
-        for (ended, partition), end in ends.items()
-        if ended == topic and read.get((consumer, topic, partition), 0) < end
-    ]
-
-
-async def unfinished(platform: Platform, service: str) -> dict[str, int]:
-    """What a service has not finished, by kind; empty when there is nothing."""
-    [row] = await platform.fetch(
-        service,
-        """SELECT (SELECT count(*) FROM outbox) AS unpublished,
-                  (SELECT count(*) FROM work WHERE state <> 'ready' OR run_at < now()) AS due,
-                  (SELECT count(*) FROM parked_key) AS parked""",
-    )
-    return {kind: count for kind, count in row.items() if count}
-
-
-def distinct(records: Sequence[CloudEvent]) -> list[CloudEvent]:
-    """Each event once: a relay that was killed after publishing publishes again, which consumers drop by the id."""
-    events: dict[str, CloudEvent] = {}
-    for record in records:
-        first = events.setdefault(record.headers["ce_id"], record)
-        assert first.value == record.value
-    return list(events.values())
-
-
-def no_gap_in_any_stream(events: Sequence[CloudEvent]) -> None:
-    streams: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for event in events:
-        streams[event.topic, event.key].append(event.sequence)
-    for stream, sequences in streams.items():
-        assert sequences == list(range(1, len(sequences) + 1)), stream
 
 
 def fold(events: Sequence[CloudEvent], organization_id: str) -> dict[str, int]:

@@ -95,16 +95,17 @@ class Delivery:
         Raises:
             Stopped: the message was not accepted, or the mailbox could not be read.
         """
-        for connections_left in reversed(range(_CONNECTIONS)):
+        connections = 0
+        while True:
+            connections += 1
             try:
                 async with self._mailbox() as (mailbox, log):
                     return await self._send_and_find(mailbox, log)
             except Stopped as stopped:
                 may_pass = POLICIES[stopped.finding.diagnosis.retry_policy] is not None
-                if self._accepted is None or not may_pass or not connections_left or self._left <= 0:
+                if self._accepted is None or not may_pass or connections == _CONNECTIONS or self._left <= 0:
                     raise
                 _log.info("checkup.reconnects", checkup_id=str(self._checkup_id))
-        raise AssertionError
 
     async def _send_and_find(self, mailbox: Mailbox, log: StepLog) -> Arrived | None:
         total = self._means.limits.total
@@ -124,12 +125,13 @@ class Delivery:
 
     async def _send(self) -> None:
         means = self._means
-        log = self._log("smtp", self._smtp, means.limits.total)
+        log = self._log("smtp", self._smtp, 3 * means.limits.total)
         session_of = partial(SmtpSession, local_hostname=means.local_hostname)
         async with signed_in(means.dialler, means.limits, log, self._smtp, session_of) as session:
             self.handed_over = means.clock.now()
             message = compose(self._checkup_id, self._address, self.domain, self.handed_over)
-            async with log.step("noop", means.limits.total):
+            # servers look into a message before they accept it
+            async with log.step("noop", 2 * means.limits.total):
                 await session.send(self._address, self._address, message)
             self._accepted = means.clock.monotonic()
             session.part()

@@ -1,7 +1,7 @@
 """Secrets that are sent to the platform are sealed in the vault, and nowhere else: in no table, record, log line or answer."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from berth_testing.kafka import KafkaServer
 from berth_testing.mail_bed import MailBed
 from berth_testing.platform import Platform
 from berth_testing.tenant import Tenant
+from berth_testing.waiting import eventually
 
 USER = "canary@test.example"
 #: No secret: it has to be found, so that it is known that tables, records and answers were really searched.
@@ -28,6 +29,7 @@ async def test_secrets_are_nowhere_but_in_the_vault(platform: Platform, mail_bed
     remember_what_others_made(canaries, platform, tenant, mail_bed.passwords[USER])
 
     connected = await send_secrets(canaries, tenant, mail_bed)
+    await check_up(tenant, connected)
     await send_secrets_with_bad_requests(canaries, platform, mail_bed)
     await send_secrets_as_mailreach_does(canaries, tenant, mail_bed)
     await send_keys_as_smartlead_does(canaries, tenant)
@@ -86,8 +88,24 @@ async def send_secrets(canaries: Canaries, tenant: Tenant, mail_bed: MailBed) ->
         run("long@test.example", outcome="failed", password=canaries.plant("long password", between="x" * 3000)),
         run("expired@test.example", outcome="failed", password=right, imap_host="expired.test.example"),
         run("nowhere@test.example", outcome="failed", password=right, imap_host="nowhere.test.example"),
+        run(USER, outcome="connected", password=right),
     )
     return list(ids)
+
+
+async def check_up(tenant: Tenant, account_ids: Sequence[str]) -> None:
+    """Have every account but the first sign in once more, the last one also send and receive a message."""
+
+    async def run(account_id: str) -> str:
+        (await tenant.http.post(f"/v1/accounts/{account_id}/checkup")).raise_for_status()
+        account = await eventually(
+            lambda: tenant.account(account_id), lambda account: account["checkup"] is not None, within=60
+        )
+        outcome: str = account["checkup"]["outcome"]
+        return outcome
+
+    outcomes = await asyncio.gather(*map(run, account_ids[1:]))
+    assert outcomes == ["failed"] * (len(outcomes) - 1) + ["delivered"]
 
 
 async def send_secrets_with_bad_requests(canaries: Canaries, platform: Platform, mail_bed: MailBed) -> None:

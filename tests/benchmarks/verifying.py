@@ -1,53 +1,93 @@
-"""What a verification costs: CPU of this process for IMAP and SMTP over TLS against Dovecot and Postfix."""
+"""`make bench-verify`: what a verification costs, beside imapflow and nodemailer on the same servers in the same run.
 
-import asyncio
-import time
-from uuid import uuid4
+A verification is IMAP and SMTP over TLS at once: handshakes, log-ins, the INBOX opened for reading. Each line is the median of
+several runs; the two take turns, so that what else the machine does meets both. Each has one core.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
 
 from benchmarks.figures import Figure
-from berth_connector.bootstrap import HOST_MEMORY_S
-from berth_connector.diagnosis import DiagnosisTable
-from berth_connector.probe import Login, Prober, client_context
-from berth_events.contracts import MailServer
-from berth_events.runtime.clock import SystemClock
-from berth_net import DnsResolver, HostGuard, Policy, RememberingResolver
-from berth_testing.mail_bed import MailBed
-from berth_testing.mail_users import bulk_user
-from berth_testing.nsd import NameServer
-from berth_testing.platform import ALLOWED_NETWORK
+from berth_testing.mail_bed import MailBed, mail_servers
+from berth_testing.nsd import NameServer, name_server
+from berth_testing.zones import DOMAINS
 
 __all__ = ["measure_verifying"]
 
-_MAILBOXES = 600
-_IN_FLIGHT = 20
+_PEERS: Final = ("imapflow@1.0.200", "nodemailer@10.6.0")
+_PEER_FOLDER: Final = Path(".run/bench-verify")
+_PEER: Final = Path(__file__).with_name("imapflow.cjs")
+_MAILBOXES: Final = 600
+_WARM: Final = 100
+_AT_ONCE: Final = 20
+_RUNS: Final = 3
+_BERTH: Final = (sys.executable, "-m", "benchmarks.verifiers")
 
 
-async def measure_verifying(bed: MailBed, nsd: NameServer) -> list[Figure]:
-    """Verify mailboxes, some at a time."""
-    policy = Policy.parse(ALLOWED_NETWORK, ",".join(str(port) for port in bed.ports.values()))
-    guard = HostGuard(RememberingResolver(DnsResolver([nsd.endpoint]), seconds=HOST_MEMORY_S), policy)
-    clock = SystemClock()
-    table = DiagnosisTable.load()
-    prober = Prober(guard, client_context(bed.ca_file), table, clock, local_hostname="bench.example")
-    gate = asyncio.Semaphore(_IN_FLIGHT)
-
-    async def verify(number: int) -> None:
-        address, password = bulk_user(number)
-        imap, smtp = (
-            Login(MailServer(host=bed.hostname, port=bed.ports[name], security="tls", username=address), password)
-            for name in ("imaps", "smtps")
-        )
-        async with gate:
-            result = await prober.verify(uuid4(), imap, smtp)
-        if result.verification.outcome != "connected":
-            raise RuntimeError(str(result.verification.diagnosis))
-
-    await asyncio.gather(*(verify(number) for number in range(_IN_FLIGHT)))  # servers and caches are warm then
-    wall, cpu = time.perf_counter(), time.process_time()
-    await asyncio.gather(*(verify(number) for number in range(_IN_FLIGHT, _MAILBOXES)))
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    count = _MAILBOXES - _IN_FLIGHT
+def measure_verifying(bed: MailBed, nsd: NameServer) -> list[Figure]:
+    """Verify mailboxes once, some at a time."""
+    found = _run(_BERTH, _job(bed, nsd))
     return [
-        Figure("verification, CPU per mailbox (IMAP + SMTP over TLS)", cpu / count * 1000, "ms"),
-        Figure(f"    mailboxes verified, {_IN_FLIGHT} at a time", count / wall, "/s"),
+        Figure("verification, CPU per mailbox (IMAP + SMTP over TLS)", found["cpu"] / _MAILBOXES * 1000, "ms"),
+        Figure(f"    mailboxes verified, {_AT_ONCE} at a time", _MAILBOXES / found["seconds"], "/s"),
     ]
+
+
+def _job(bed: MailBed, nsd: NameServer) -> dict[str, Any]:
+    return {
+        "ca_file": str(bed.ca_file),
+        "hostname": bed.hostname,
+        "address": bed.hosts[bed.hostname],  # the peer has no name to look up
+        "ports": {"imap": bed.ports["imaps"], "smtp": bed.ports["smtps"]},
+        "dns": nsd.endpoint,
+        "warm": _WARM,
+        "count": _MAILBOXES,
+        "at_once": _AT_ONCE,
+        "core": 0,
+    }
+
+
+def _run(command: tuple[str, ...], job: dict[str, Any]) -> dict[str, float]:
+    environment = {**os.environ, "NODE_PATH": str(_PEER_FOLDER / "node_modules")}
+    made = subprocess.run([*command, json.dumps(job)], stdout=subprocess.PIPE, env=environment, check=True, timeout=600)
+    found: dict[str, float] = json.loads(made.stdout)
+    return found
+
+
+def _install_peer() -> tuple[str, ...]:
+    if not (shutil.which("node") and shutil.which("npm") and shutil.which("taskset")):
+        raise SystemExit("The peer needs Node.js: apt-get install nodejs npm util-linux")
+    if not (_PEER_FOLDER / "node_modules").is_dir():
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(_PEER_FOLDER), *_PEERS]
+        subprocess.run(install, check=True, timeout=300)
+    return ("taskset", "-c", "0", "node", str(_PEER))
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    verifiers = {"Berth": _BERTH, "imapflow + nodemailer": _install_peer()}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in verifiers}
+    with mail_servers() as bed, name_server(DOMAINS) as nsd:
+        for _ in range(_RUNS):
+            for name, command in verifiers.items():
+                runs[name].append(_run(command, _job(bed, nsd)))
+    print(f"| {'verifier':<22} | CPU ms per mailbox (least to most) | mailboxes/s | RSS, MB |")
+    print(f"|{'-' * 24}|{'-' * 36}|{'-' * 13}|{'-' * 9}|")
+    middle: dict[str, float] = {}
+    for name, found in runs.items():
+        cpu = [one["cpu"] / _MAILBOXES * 1000 for one in found]
+        middle[name] = median(cpu)
+        shown = f"{middle[name]:.2f} ({min(cpu):.2f} to {max(cpu):.2f})"
+        rate = _MAILBOXES / median(one["seconds"] for one in found)
+        print(f"| {name:<22} | {shown:>34} | {rate:>11.0f} | {median(one['megabytes'] for one in found):>7.0f} |")
+    print(f"\nBerth takes {middle['Berth'] / middle['imapflow + nodemailer']:.0%} of the peer's CPU.")
+
+
+if __name__ == "__main__":
+    main()

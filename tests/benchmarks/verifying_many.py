@@ -1,0 +1,100 @@
+"""How much memory a process needs for 3,000 verifications in flight: the second part of `make bench-verify`.
+
+The servers are another process. They speak TLS and wait before every reply, so that a verification takes 18 s; the
+prober has its usual limits. Verifications begin at an even pace until so many are in flight, and each that ends is replaced by
+another one until twice as many are done.
+"""
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import uvloop
+
+from benchmarks.slow_servers import REPLIES, WAIT_S
+from berth_connector.diagnosis import DiagnosisTable
+from berth_connector.probe import Login, Prober, client_context
+from berth_events.contracts import MailServer
+from berth_events.runtime.clock import SystemClock
+from berth_net import Address, HostGuard, Policy
+from berth_testing.certificates import HOSTS, issue_certificates
+
+__all__: list[str] = []
+
+_HOST: Final = "mail.test.example"
+_IN_FLIGHT: Final = 3000
+#: The longer exchange decides how long one takes.
+_PER_SECOND: Final = _IN_FLIGHT / (max(REPLIES.values()) * WAIT_S)
+
+
+class _Known:
+    async def addresses(self, host: str) -> tuple[Address, ...]:
+        return (ip_address(HOSTS[host]),)
+
+
+def _resident() -> float:
+    """Megabytes of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+async def _measure(ca_file: Path, ports: dict[str, int]) -> None:
+    guard = HostGuard(_Known(), Policy.parse("127.0.0.0/29", ",".join(map(str, ports.values()))))
+    prober = Prober(
+        guard, client_context(ca_file), DiagnosisTable.load(), SystemClock(), local_hostname="bench.example"
+    )
+    gc.collect()
+    gc.freeze()
+    before, most, in_flight, peak, failed = _resident(), 0.0, 0, 0, 0
+
+    async def verify() -> None:
+        nonlocal in_flight, peak, failed
+        imap, smtp = (
+            Login(MailServer(host=_HOST, port=ports[name], security="tls", username="a@test.example"), "secret-word")
+            for name in ("imap", "smtp")
+        )
+        in_flight += 1
+        peak = max(peak, in_flight)
+        found = (await prober.verify(uuid4(), imap, smtp)).verification
+        in_flight -= 1
+        failed += found.outcome != "connected"
+
+    gate = asyncio.Semaphore(_IN_FLIGHT)
+    wall, cpu = time.perf_counter(), time.process_time()
+    async with asyncio.TaskGroup() as running:
+        for number in range(2 * _IN_FLIGHT):
+            await asyncio.sleep(max(0, wall + number / _PER_SECOND - time.perf_counter()))
+            await gate.acquire()
+            running.create_task(verify()).add_done_callback(lambda _: gate.release())
+            most = max(most, _resident())
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(f"{2 * _IN_FLIGHT} verifications in {wall:.0f} s, at most {peak} in flight, {failed} failed")
+    print(f"RSS {most:.0f} MB at most, {before:.0f} MB before; {cpu / 2 / _IN_FLIGHT * 1000:.1f} ms of CPU each")
+
+
+def main() -> None:
+    """Measure, and print it."""
+    with tempfile.TemporaryDirectory(prefix="berth-bench-") as folder:
+        tls = Path(folder, "tls")
+        ca_file = issue_certificates(tls)
+        command = [sys.executable, "-m", "benchmarks.slow_servers", str(tls / "good")]
+        ports = Path(folder, "ports")
+        with ports.open("w") as output, subprocess.Popen(command, stdout=output) as servers:
+            try:
+                while not ports.read_text().endswith("\n"):
+                    time.sleep(0.1)
+                uvloop.run(_measure(ca_file, json.loads(ports.read_text())))
+            finally:
+                servers.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ from berth_events.contracts import (
     AccountUpdated,
     Checkup,
     CredentialRef,
+    EmailWorkspaceCreated,
     Envelope,
     Event,
     MailServer,
@@ -320,3 +321,43 @@ async def test_without_the_library_a_checkup_says_so(connector: Connector, monke
     assert checkup.outcome == "failed"
     assert checkup.diagnosis
     assert (checkup.diagnosis.code, checkup.diagnosis.action_by) == ("CHECKUP_UNAVAILABLE", "operator")
+
+
+class Granted(Examiner):
+    """Keeps the grants of access tokens."""
+
+    def __init__(self, clock: SteppingClock) -> None:
+        super().__init__(clock)
+        self.grants: list[TokenGrant | None] = []
+
+    async def examine(
+        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+    ) -> Examination:
+        self.grants.append(grant)
+        return await super().examine(checkup_id, address, imap, smtp)
+
+
+async def test_a_mailbox_of_a_workspace_signs_in_with_its_token(bench: Any) -> None:
+    """Whichever topic is quicker: a checkup waits for the workspace."""
+    bench.examiner = examiner = Granted(bench.clock)
+    bench.restart()
+    account = bench.account(smtp=SMTP)
+    settings = {name: getattr(account, name) for name in AccountCheckupRequested.model_fields if name != "checkup_id"}
+    secret = bench.google("m0@acme.example")
+    await bench.deposit(secret)
+    await bench.take(account, asked(settings))
+    await bench.work()
+    assert examiner.examined == []
+    created = {"name": "Acme", "provider": "google", "credential_ref": bench.ref(1)}
+    await bench.take(EmailWorkspaceCreated(**bench.ids, **created))
+    bench.advance(seconds=3)
+    await bench.settle()
+    [(_, _, imap, smtp)] = examiner.examined
+    assert imap
+    assert smtp
+    assert (imap.bearer, smtp.bearer, imap.password) == (True, True, "")
+    [grant] = examiner.grants
+    assert grant
+    assert grant.service == "google"
+    assert await grant.fetch()
+    assert "AccountCheckedUp" in await bench.said(account.account_id)

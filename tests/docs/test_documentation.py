@@ -10,6 +10,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from berth_billing.settings import BillingSettings
+from berth_connector import metrics as connector_metrics
 from berth_connector.diagnosis.rules import load_codes
 from berth_connector.policies import POLICIES
 from berth_connector.settings import ConnectorSettings
@@ -123,6 +124,7 @@ def test_every_metric_is_listed() -> None:
     }
     assert metrics.__all__, "they are registered when the module is imported"
     assert webhook_metrics.__all__, "likewise"
+    assert connector_metrics.__all__, "likewise"
     assert listed == known
 
 

@@ -14,6 +14,7 @@ import pytest
 from berth_connector.bootstrap import SERVICE
 from berth_connector.breaker import Breaker
 from berth_connector.intake import Intake
+from berth_connector.outages import Outages
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.sign_in import SignIn
 from berth_connector.worker import VerifyHandler
@@ -124,6 +125,7 @@ class Connector:
             store=self.store,
             queue=self.queue,
             breaker=Breaker(self.clock),
+            outages=Outages(self.clock),
             clock=self.clock,
             rng=random.Random(7),
             recheck=DAY,
@@ -495,6 +497,28 @@ async def test_every_result_event_is_of_the_account(connector: Connector) -> Non
     [envelope] = await connector.envelopes()
     assert isinstance(envelope.data, VerificationEvent)
     assert envelope.data.model_dump(include=set(connector.ids)) == connector.ids
+
+
+async def test_an_outage_disconnects_nobody(connector: Connector) -> None:
+    accounts = [uuid4() for _ in range(10)]
+    for connector.account_id in accounts:
+        await connector.take(connector.requested(await connector.deposit()))
+    while await connector.work():
+        pass
+    connector.advance(1.1 * DAY)
+    connector.servers.failing = "exponential"
+    for _ in range(20):  # 13 hours, in which the policy's attempts would be used up
+        while await connector.work():
+            pass
+        connector.advance(timedelta(minutes=40))
+    connector.servers.failing = None
+    connector.advance(timedelta(hours=1))
+    while await connector.work():
+        pass
+    for account_id in accounts:
+        said = await connector.said(account_id)
+        assert (said[0], set(said[1:])) == ("Connected", {"Checked"})
+        assert len(said) > 15, "it was looked at all the time"
 
 
 async def test_a_service_that_turns_us_away_is_left_alone_for_a_while(connector: Connector) -> None:

@@ -16,6 +16,7 @@ from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.handlers import Handlers
 from berth_connector.intake import Intake
 from berth_connector.oauth import GoogleGrants, MicrosoftGrants, Sessions, TokenSource, origin_of
+from berth_connector.outages import Outages
 from berth_connector.probe import Dialler, Limits, Prober, client_context
 from berth_connector.requests import RECHECK, VERIFY
 from berth_connector.settings import ConnectorSettings
@@ -128,6 +129,7 @@ def make_handlers(
         store=store,
         queue=queue,
         breaker=breaker,
+        outages=Outages(clock),
         clock=clock,
         rng=rng,
         recheck=recheck,

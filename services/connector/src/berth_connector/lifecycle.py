@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 from berth_connector.policies import POLICIES, next_attempt, recheck_after
 from berth_events.contracts import (
@@ -16,7 +16,10 @@ from berth_events.contracts import (
     VerificationEvent,
 )
 
-__all__ = ["Decision", "Standing", "State", "decide"]
+__all__ = ["OUTAGE_LOOK", "Decision", "Standing", "State", "decide"]
+
+#: While there is an outage, an account is looked at again after once or twice as long.
+OUTAGE_LOOK: Final = timedelta(minutes=15)
 
 State = Literal["unknown", "connected", "disconnected", "failed"]
 
@@ -53,6 +56,7 @@ def decide(
     asked_for: bool,
     recheck: timedelta,
     random: Random,
+    outage: bool = False,
 ) -> Decision:
     """Decide by the result of one verification.
 
@@ -63,7 +67,12 @@ def decide(
         asked_for: somebody waits for the result; else it was a look of our own.
         recheck: how often a mailbox that works is looked at.
         random: for the jitter.
+        outage: the failure is put down to an outage of the mail service, or of our way to it (`berth_connector.outages`).
     """
+    if failure is not None and outage and not asked_for and standing.state == "connected":
+        # no attempt is counted, so that an outage does not use them up
+        wait = max(OUTAGE_LOOK, hint or OUTAGE_LOOK) * (1 + random.random())
+        return Decision(event=AccountChecked, standing=standing, next_look=wait)
     if failure is None:
         return Decision(
             event=_works(standing.state),

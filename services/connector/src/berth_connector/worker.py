@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from berth_connector import repository
+from berth_connector import metrics, repository
 from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.lifecycle import decide
 from berth_connector.oauth import (
     concerns_domain,
     concerns_workspace,
 )
+from berth_connector.outages import Outages
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.requests import VerificationRequest, again, recheck_of
 from berth_connector.sign_in import Erased, NotYet, Ready, SignIn, Via
@@ -55,12 +56,19 @@ class Mailboxes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified, what came out, whether its mail service is to be left alone for a while, and through which workspace."""
+    """What was verified and what came out.
+
+    Attributes:
+        turned_away: the mail service is to be left alone for a while.
+        via: the workspace that the account signs in through.
+        outage: the failure says nothing about the account.
+    """
 
     request: VerificationRequest
     result: ProbeResult
     turned_away: bool
     via: Via | None = None
+    outage: bool = False
 
 
 class VerifyHandler:
@@ -73,6 +81,7 @@ class VerifyHandler:
         store: where the events go.
         queue: where the next look waits.
         breaker: sees every result.
+        outages: sees every result that says how a mail service is.
         clock: time.
         rng: spreads the next looks, so that a bulk import does not come back in one heap.
         recheck: how often a mailbox that works is looked at.
@@ -87,12 +96,13 @@ class VerifyHandler:
         store: "EventStore",
         queue: "WorkQueue",
         breaker: Breaker,
+        outages: Outages,
         clock: "Clock",
         rng: random.Random,
         recheck: timedelta,
     ) -> None:
         self._pool, self._sign_in, self._mailboxes = pool, sign_in, mailboxes
-        self._store, self._queue, self._breaker = store, queue, breaker
+        self._store, self._queue, self._breaker, self._outages = store, queue, breaker, outages
         self._clock, self._rng, self._recheck = clock, rng, recheck
 
     async def perform(self, job: "Job") -> Verified | Erased | NotYet | None:
@@ -101,13 +111,14 @@ class VerifyHandler:
         Raises:
             CannotOpen, MissingSecret: the credential is not what the request says; an operator has to look at it.
         """
-        imap_too, fresh = True, False
+        imap_too, fresh, worked = True, False, False
         if job.payload["reason"] == "recheck":
             account = await self._due(job.key)
             if account is None:
                 return None
             request, imap_too = account.request, not account.imap_issue
             fresh = account.standing.retry_policy == "once_fresh_token"
+            worked = account.standing.state == "connected"
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
@@ -120,10 +131,12 @@ class VerifyHandler:
             return ready
         result = await self._mailboxes.verify(uuid4(), ready.imap, ready.smtp, ready.grant)
         failure = result.verification.diagnosis
+        code = failure.code if failure else None
         turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
-            job.destination, request.account_id, failure.code if failure else None
+            job.destination, request.account_id, code
         )
-        return Verified(ready.request, result, turned_away, ready.via)
+        outage = (worked or failure is None) and self._outages.explains(job.destination, request.account_id, code)
+        return Verified(ready.request, result, turned_away, ready.via, outage)
 
     async def record(self, connection: "Connection", job: "Job", result: Verified | Erased | NotYet | None) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
@@ -139,6 +152,7 @@ class VerifyHandler:
         request = result.request
         if result.turned_away:
             until = self._clock.now() + max(PAUSE, result.result.wait or PAUSE)
+            metrics.LEFT_ALONE.inc()
             _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
             await repository.leave_alone(connection, job.destination, until)
         if result.via is not None and not await self._settle(connection, job, result, result.via):
@@ -157,6 +171,7 @@ class VerifyHandler:
             asked_for=request.asked_for,
             recheck=self._recheck,
             random=self._rng,
+            outage=result.outage,
         )
         envelope = await self._say(connection, job, result, decision.event)
         await repository.save_standing(connection, request.account_id, decision.standing)

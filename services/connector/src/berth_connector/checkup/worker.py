@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from berth_connector import repository
+from berth_connector import metrics, repository
 from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.checkup.requests import CHECKUP, CheckupRequest
 from berth_connector.probe import Login, TokenGrant
@@ -145,6 +145,7 @@ class CheckupHandler:
             return
         if result is not None and result.turned_away:
             until = self._clock.now() + max(PAUSE, result.examination.wait or PAUSE)
+            metrics.LEFT_ALONE.inc()
             _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
             await repository.leave_alone(connection, job.destination, until)
         if result is None or await repository.lock(connection, request.account_id) is None:

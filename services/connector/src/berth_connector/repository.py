@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from berth_connector.lifecycle import Standing
-from berth_connector.requests import VerificationRequest
+from berth_connector.requests import RECHECK, VerificationRequest
 from berth_events.contracts import CredentialRef, MailServer
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "drop_recheck",
     "find",
     "find_all",
+    "hold_recheck",
     "leave_alone",
     "lock",
     "remove",
@@ -125,6 +127,16 @@ async def save_standing(connection: "Connection", account_id: UUID, standing: St
         standing.retry_policy,
         standing.failures,
     )
+
+
+async def drop_recheck(connection: "Connection", account_id: UUID) -> None:
+    """Forget the next look of our own; what somebody asked for stays."""
+    await connection.execute("DELETE FROM work WHERE key = $1 AND kind = $2 AND state = 'ready'", account_id, RECHECK)
+
+
+async def hold_recheck(connection: "Connection", account_id: UUID) -> None:
+    """Nobody begins or replaces what waits for the account before the transaction ends."""
+    await connection.execute("SELECT 1 FROM work WHERE key = $1 AND state = 'ready' FOR UPDATE", account_id)
 
 
 async def leave_alone(connection: "Connection", destination: str, until: datetime) -> None:

@@ -14,14 +14,14 @@ from berth_connector.redaction import Redactor
 from berth_events.contracts import Step, StepName
 from berth_events.runtime.clock import Clock
 
-__all__ = ["CONNECTION_ERRORS", "Note", "StepLog", "Stopped", "clean"]
+__all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "Note", "StepLog", "Stopped", "clean"]
 
 _MAX_LINES: Final = 24
-_MAX_LINE: Final = 240
+MAX_LINE: Final = 240
 _MAX_MESSAGE: Final = 500
 
 #: The table's names of the steps that it knows under another one.
-_TABLE_STEPS: Final[dict[StepName, str]] = {
+TABLE_STEPS: Final[dict[StepName, str]] = {
     "greet": "greeting",
     "capabilities": "capability",
     "ehlo": "capability",
@@ -117,7 +117,7 @@ class StepLog:
             note.message = fault.message
             outcome = "skipped" if optional and lost else "failed"
         finding = (
-            self._diagnose(table_step or _TABLE_STEPS.get(name, name), fault) if fault and outcome == "failed" else None
+            self._diagnose(table_step or TABLE_STEPS.get(name, name), fault) if fault and outcome == "failed" else None
         )
         self._done.append(
             Step(
@@ -138,7 +138,7 @@ class StepLog:
     def said(self, who: Literal["C", "S"], text: str) -> None:
         """Keep a line of the exchange with the running step. Secrets are taken out before it is cut."""
         if len(self._note.transcript) < _MAX_LINES:
-            self._note.transcript.append(clean(f"{who}: {self._redactor(text)}")[:_MAX_LINE])
+            self._note.transcript.append(clean(f"{who}: {self._redactor(text)}")[:MAX_LINE])
 
     def steps(self) -> tuple[Step, ...]:
         """All planned steps; those that were not begun are skipped."""

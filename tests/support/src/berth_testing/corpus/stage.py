@@ -84,16 +84,19 @@ class Stage:
 
     async def play(self, scene: Scene) -> Diagnosis | None:
         """Play one scene, and say what the probe makes of it; None when it finds nothing wrong."""
+        if scene.step in {"mail_from", "rcpt_to", "data"}:
+            return await self._send(refusing(scene, spoken(scene.protocol, scene.reply)), scene.speaker.smtp_host)
+        return (await self.verification(scene)).diagnosis
+
+    async def verification(self, scene: Scene) -> Verification:
+        """Play one scene in a verification, which sends no mail."""
         if scene.protocol == "oauth":
             return await self._refuse_token(scene)
         script = refusing(scene, spoken(scene.protocol, scene.reply))
         host = scene.speaker.imap_host if scene.protocol == "imap" else scene.speaker.smtp_host
         mechanism = "xoauth2" if scene.step == "auth_oauth" else "auto"
-        if scene.step in {"mail_from", "rcpt_to", "data"}:
-            return await self._send(script, host)
         security: Literal["tls", "starttls"] = "starttls" if scene.step == "starttls" else "tls"
-        found = await self.verify(scene.protocol, script, host=host, mechanism=mechanism, security=security)
-        return found.diagnosis
+        return await self.verify(scene.protocol, script, host=host, mechanism=mechanism, security=security)
 
     async def verify(
         self,
@@ -140,7 +143,11 @@ class Stage:
         imap, smtp = (login, None) if protocol == "imap" else (None, login)
         return (await prober.verify(uuid4(), imap, smtp)).verification
 
-    async def token_diagnosis(
+    async def token_diagnosis(self, key: WorkspaceKey, secret: Credential, **named: Any) -> Diagnosis | None:
+        """Why there is no access token, or None."""
+        return (await self._token_step(key, secret, **named)).diagnosis
+
+    async def _token_step(
         self,
         key: WorkspaceKey,
         secret: Credential,
@@ -149,13 +156,10 @@ class Stage:
         limits: Limits = PATIENT,
         tokens: TokenSource | None = None,
         **named: Any,
-    ) -> Diagnosis | None:
-        """Why there is no access token, or None."""
-        prober = self.prober([], limits)
+    ) -> Verification:
         source = tokens or self.tokens
         grant = TokenGrant(service=key.provider, fetch=lambda: source.token(key, mailbox, secret, **named))
-        finding = await prober.diagnose(grant)
-        return finding.diagnosis if finding else None
+        return (await self.prober([], limits).verify(uuid4(), None, None, grant)).verification
 
     def google(self, **named: Any) -> tuple[WorkspaceKey, Credential]:
         """A new Google workspace."""
@@ -181,7 +185,7 @@ class Stage:
         }
         return WorkspaceKey(**fields), Credential({"client_secret": secret})
 
-    async def _refuse_token(self, scene: Scene) -> Diagnosis | None:
+    async def _refuse_token(self, scene: Scene) -> Verification:
         body = token_error(scene)
 
         async def refuse(request: Request) -> Response | None:
@@ -190,7 +194,7 @@ class Stage:
         key, secret = self.google() if scene.provider == "google" else self.microsoft()
         self.service.identity.fault = refuse
         try:
-            return await self.token_diagnosis(key, secret)
+            return await self._token_step(key, secret)
         finally:
             self.service.identity.fault = None
 

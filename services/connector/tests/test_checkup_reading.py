@@ -1,5 +1,7 @@
-"""What headers tell, as servers write them, and as nobody should."""
+"""What headers and lists of folders tell, as servers write them, and as nobody should."""
 
+import base64
+import re
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from uuid import UUID
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_connector.checkup.fields import Signature, authserv_id, fields_of, hop_of, named_client, signature_of
+from berth_connector.checkup.mailbox import _folders_of, _quoted, _readable
 from berth_connector.checkup.message import compose
 from berth_connector.checkup.reading import Trace, provider_of, read
 from berth_connector.origins import _HOSTS
@@ -218,3 +221,30 @@ def test_the_message() -> None:
     assert b"Auto-Submitted: auto-generated" in head
     assert message.count(b"\n") == message.count(b"\r\n")
     assert b"checkup" in body
+
+
+@given(
+    lines=st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.binary(max_size=20).map(bytearray),
+            st.binary(max_size=30).map(lambda name: b'(\\\\Junk) "/" ' + name),
+        ),
+        max_size=6,
+    )
+)
+def test_any_list_of_folders_is_read(lines: list[bytes]) -> None:
+    for flags, name in _folders_of(lines):
+        assert flags.isascii() or "\ufffd" in flags
+        assert _readable(name).isprintable()
+        assert "\n" not in _quoted(name)
+
+
+@given(name=st.text(max_size=20).filter(str.isprintable))
+def test_a_folders_name_comes_back_from_its_form_on_the_wire(name: str) -> None:
+    parts = re.split(r"([^\x20-\x7e]+)", name.replace("&", "&-"))
+    shifted = [
+        base64.b64encode(part.encode("utf-16-be")).decode().rstrip("=").replace("/", ",") for part in parts[1::2]
+    ]
+    parts[1::2] = [f"&{part}-" for part in shifted]
+    assert _readable("".join(parts)) == " ".join(name.split())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from berth_connector.checkup.connection import Connection
 from berth_connector.probe import Fault
+from berth_connector.probe.steplog import clean
 
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
@@ -184,6 +185,6 @@ def _readable(folder: str) -> str:
         return f"+{found[1].replace(',', '/')}-".encode().decode("utf-7") if found[1] else "&"
 
     try:
-        return _SHIFTED.sub(plain, folder)
+        return clean(_SHIFTED.sub(plain, folder))
     except UnicodeDecodeError:
         return folder

@@ -17,14 +17,16 @@ class AccountQuery(Input):
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50
     cursor: str | None = Field(default=None, description="`next_cursor` of the page before")
-    status: list[AccountStatus] | None = Field(default=None, description="one of these; may be repeated")
-    provider: list[Provider] | None = Field(default=None, description="one of these; may be repeated")
+    status: list[AccountStatus] | None = Field(default=None, max_length=10, description="one of these; may be repeated")
+    provider: list[Provider] | None = Field(default=None, max_length=10, description="one of these; may be repeated")
     domain: Text | None = Field(default=None, description="the domain of the address")
     seat_kind: SeatKind | None = None
     suspended: bool | None = None
     workspace_id: UUID | None = Field(default=None, description="signs in through this email workspace")
     import_id: UUID | None = Field(default=None, description="came with this import")
-    tag: list[TagName] | None = Field(default=None, description="carries one of these tags; may be repeated")
+    tag: list[TagName] | None = Field(
+        default=None, max_length=20, description="carries one of these tags; may be repeated"
+    )
     search: Text | None = Field(default=None, description="a part of the address or the name, in any case")
 
     def only(self) -> AccountFilter:

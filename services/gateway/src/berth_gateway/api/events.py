@@ -8,11 +8,13 @@ from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from berth_events.contracts import event_types
 from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
-from berth_gateway.accounts.schemas import Instant, Text
+from berth_gateway.accounts.schemas import Instant
 from berth_gateway.api.authentication import ReadsEvents
 from berth_gateway.api.examples.events import EVENT_STREAM
 from berth_gateway.api.openapi import KEY, problems
@@ -38,6 +40,7 @@ router = APIRouter(prefix="/v1/events", tags=["events"], dependencies=[Depends(_
 
 _log = structlog.get_logger(__name__)
 
+_EVENT_TYPES: Final = tuple(sorted({name for name, _ in event_types()}))
 _CURSOR: Final = "e"
 _PAGE: Final = 100
 _EVENT_STREAM: Final = "text/event-stream"
@@ -68,7 +71,18 @@ class EventPage(BaseModel):
 Cursor = Annotated[
     str | None, Query(description="behind this place; left out: from the beginning; `now`: only what comes")
 ]
-Types = Annotated[list[Text] | None, Query(alias="type", description="only these event types; may be repeated")]
+
+
+def _known(name: str) -> str:
+    if name not in _EVENT_TYPES:
+        raise PydanticCustomError("event_type", "not an event type")
+    return name
+
+
+EventType = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(_EVENT_TYPES)})]
+Types = Annotated[
+    list[EventType] | None, Query(alias="type", max_length=50, description="only these event types; may be repeated")
+]
 Subject = Annotated[
     UUID | None, Query(description="only events of this account, email workspace, domain or organization, by its id")
 ]

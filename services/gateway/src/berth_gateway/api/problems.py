@@ -65,6 +65,7 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "date_from_datetime_inexact": _DATE,
     "date_type": _DATE,
     "string_pattern_mismatch": ("The value does not have the right form.", "Send what matches {pattern}."),
+    "event_type": ("There is no such event type.", "Take one from the catalogue of events, spelt as there."),
     "day": ("The value is not a day.", "Send DD/MM/YYYY, for example 31/12/2026."),
     "time_zone": ("The value is not a time zone.", "Send an IANA name, for example Europe/Berlin."),
     "value_error": ("The text has characters that cannot be stored.", "Remove NUL and lone surrogates."),

@@ -86,19 +86,24 @@ class Auditor:
         resolver = self._resolver
         (basics, mx, spf, dkim, dmarc, senders), wider = await asyncio.gather(
             asyncio.gather(
-                self._within(check_basics(resolver, domain), ()),
-                self._within(check_mx(resolver, domain), Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))),
+                self._within(check_basics(resolver, domain), lambda: ()),
                 self._within(
-                    check_spf(resolver, domain), Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))
+                    check_mx(resolver, domain), lambda: Outcome(MxCheck(state="unknown"), self._late(domain, "MX"))
+                ),
+                self._within(
+                    check_spf(resolver, domain), lambda: Outcome(SpfCheck(state="unknown"), self._late(domain, "SPF"))
                 ),
                 self._within(
                     check_dkim(resolver, domain, self._probe(), known),
-                    Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
+                    lambda: Outcome(DkimCheck(state="unknown"), self._late(domain, "DKIM")),
                 ),
                 self._within(
-                    check_dmarc(resolver, domain), Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC"))
+                    check_dmarc(resolver, domain),
+                    lambda: Outcome(DmarcCheck(state="unknown"), self._late(domain, "DMARC")),
                 ),
-                self._within(check_senders(resolver, domain, known.senders), Senders((), self._late(domain, "sender"))),
+                self._within(
+                    check_senders(resolver, domain, known.senders), lambda: Senders((), self._late(domain, "sender"))
+                ),
             ),
             check_wider(resolver, domain, known, self._means, self._probe(), self._now(), deadline=self._deadline),
         )
@@ -114,12 +119,12 @@ class Auditor:
         incomplete = frozenset(name for name, settled in complete.items() if not settled) | wider.incomplete
         return _whole(domain, record, findings, incomplete, wider)
 
-    async def _within(self, check: Coroutine[Any, Any, T], late: T) -> T:
+    async def _within(self, check: Coroutine[Any, Any, T], late: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(self._deadline):
                 return await check
         except TimeoutError:
-            return late
+            return late()
 
     def _late(self, domain: str, family: str) -> tuple[Finding, ...]:
         return (finding("DNS_TEMPFAIL", domain, f"the {family} check was not done within {self._deadline:g} s"),)

@@ -19,13 +19,13 @@ from berth_dns_auditor.checks.known import Known
 from berth_dns_auditor.checks.mta_sts import check_mta_sts
 from berth_dns_auditor.checks.name_servers import check_name_servers
 from berth_dns_auditor.checks.obsolete import check_type99
-from berth_dns_auditor.checks.outcome import Outcome
+from berth_dns_auditor.checks.outcome import Outcome, ask_all
 from berth_dns_auditor.checks.registration import check_registration
 from berth_dns_auditor.checks.tls_rpt import check_tls_rpt
 from berth_dns_auditor.checks.web_site import check_web_site
 from berth_dns_auditor.findings import finding
 from berth_dns_auditor.means import Means
-from berth_dns_auditor.resolver import Resolver
+from berth_dns_auditor.resolver import Rdtype, Resolver
 from berth_events.contracts import DnssecCheck, Finding, Registration, TransportCheck, WebCheck
 
 __all__ = ["Wider", "check_wider"]
@@ -58,43 +58,48 @@ async def check_wider(
         means: What there is beside the resolver.
         probe: A label that no zone has.
         now: The time.
-        deadline: Seconds, of each check.
+        deadline: Seconds; a check that is not done by then is unknown.
     """
+    expires = asyncio.get_running_loop().time() + deadline
 
     async def within(check: Coroutine[Any, Any, Outcome[T]], family: str, late: T) -> Outcome[T]:
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout_at(expires):
                 return await check
         except TimeoutError:
             shown = f"the {family} check was not done within {deadline:g} s"
             return Outcome(late, (finding("DNS_TEMPFAIL", domain, shown),))
 
-    senders = [sender.address for sender in known.senders]
-    (
-        (sts, rpt, dane),
-        (dnssec, servers, delegation),
-        (registration, web),
-        (bimi, lists, obsolete),
-    ) = await asyncio.gather(
-        asyncio.gather(
-            within(check_mta_sts(resolver, domain, means.policies), "MTA-STS", None),
-            within(check_tls_rpt(resolver, domain), "TLSRPT", None),
-            within(check_dane(resolver, domain), "DANE", None),
-        ),
-        asyncio.gather(
-            within(check_dnssec(resolver, domain, means.signatures, now), "DNSSEC", DnssecCheck(state="unknown")),
-            within(check_name_servers(resolver, domain, probe), "name server", ()),
-            within(_delegation(resolver, domain, means), "delegation", None),
-        ),
-        asyncio.gather(
-            within(_registration(domain, means, now), "registration", None),
-            within(_web(domain, means), "web", None),
-        ),
-        asyncio.gather(
-            within(check_bimi(resolver, domain), "BIMI", None),
-            within(check_block_lists(resolver, domain, senders, means.lists), "block list", None),
-            within(_type99(resolver, domain, means), "SPF type", None),
-        ),
+    # One after the other: what they ask of the resolver is asked at once before, and a task for each would cost more.
+    async def of_records() -> tuple[Outcome[str | None], Outcome[bool | None], Outcome[DnssecCheck], Outcome[None]]:
+        await ask_all(resolver, _questions(domain))
+        return (
+            await within(check_tls_rpt(resolver, domain), "TLSRPT", None),
+            await within(check_dane(resolver, domain), "DANE", None),
+            await within(check_dnssec(resolver, domain, means.signatures, now), "DNSSEC", DnssecCheck(state="unknown")),
+            await within(check_bimi(resolver, domain), "BIMI", None),
+        )
+
+    async def of_the_zone() -> tuple[Outcome[tuple[str, ...]], Outcome[None]]:
+        return (
+            await within(check_name_servers(resolver, domain, probe), "name server", ()),
+            await within(_delegation(resolver, domain, means), "delegation", None),
+        )
+
+    async def of_the_name() -> tuple[Outcome[Registration | None], Outcome[None], Outcome[None]]:
+        senders = [sender.address for sender in known.senders]
+        return (
+            await within(_registration(domain, means, now), "registration", None),
+            await within(check_block_lists(resolver, domain, senders, means.lists), "block list", None),
+            await within(_type99(resolver, domain, means), "SPF type", None),
+        )
+
+    (rpt, dane, dnssec, bimi), (servers, delegation), (registration, lists, obsolete), sts, web = await asyncio.gather(
+        of_records(),
+        of_the_zone(),
+        of_the_name(),
+        within(check_mta_sts(resolver, domain, means.policies), "MTA-STS", None),
+        within(_web(domain, means), "web", None),
     )
     outcomes = {
         "transport": (sts, rpt, dane),
@@ -114,6 +119,18 @@ async def check_wider(
         web=web.check,
         findings=tuple(found for some in outcomes.values() for outcome in some for found in outcome.findings),
         incomplete=frozenset(name for name, some in outcomes.items() if not all(outcome.complete for outcome in some)),
+    )
+
+
+def _questions(domain: str) -> tuple[tuple[str, Rdtype], ...]:
+    """What the checks ask at first."""
+    return (
+        (f"_smtp._tls.{domain}", "TXT"),
+        (f"_mta-sts.{domain}", "TXT"),
+        (f"default._bimi.{domain}", "TXT"),
+        (domain, "MX"),
+        (domain, "DS"),
+        (domain, "NS"),
     )
 
 

@@ -44,15 +44,22 @@ class _Tlsa:
 
 
 async def check_dane(resolver: Resolver, domain: str) -> Outcome[bool | None]:
-    """Examine the TLSA records; what comes out is whether all exchanges have a usable one that counts."""
+    """Examine the TLSA records; what comes out is whether all exchanges have a usable one that counts.
+
+    In zones that are not signed none counts; of these one exchange is looked at, for whoever publishes them in vain.
+    """
     reply = await ask(resolver, domain, "MX")
     if isinstance(reply, TemporaryDnsError):
         return Outcome(None, (tempfail(reply),))
     hosts = list(dict.fromkeys(host for _, host in exchanges(reply) if host))[:HOSTS_MAX]
-    replies = await ask_all(resolver, ((f"_25._tcp.{host}", "TLSA") for host in hosts))
+    signed = await _zones(resolver, hosts)
+    if isinstance(signed, TemporaryDnsError):
+        return Outcome(None, (tempfail(signed),))
+    asked = [host for host in hosts if signed[host]] or hosts[:1]
+    replies = await ask_all(resolver, ((f"_25._tcp.{host}", "TLSA") for host in asked))
     findings: list[Finding] = []
     counts: list[bool | None] = []
-    for host, answer in zip(hosts, replies, strict=True):
+    for host, answer in zip(asked, replies, strict=True):
         if isinstance(answer, TemporaryDnsError):
             findings.append(tempfail(answer))
             counts.append(None)
@@ -62,8 +69,20 @@ async def check_dane(resolver: Resolver, domain: str) -> Outcome[bool | None]:
             counted, found = await _host(resolver, domain, host, answer)
             counts.append(counted)
             findings += found
-    everywhere = False if False in counts or not counts else None if None in counts else True
+    everywhere = False if False in counts or len(asked) < len(hosts) or not counts else None if None in counts else True
     return Outcome(everywhere, tuple(findings))
+
+
+async def _zones(resolver: Resolver, hosts: list[str]) -> dict[str, bool] | TemporaryDnsError:
+    """Whether the registered domain of each host is signed."""
+    tops = {host: registrable(host) or host for host in hosts}
+    names = list(dict.fromkeys(tops.values()))
+    signed: dict[str, bool] = {}
+    for name, reply in zip(names, await ask_all(resolver, ((name, "DS") for name in names)), strict=True):
+        if isinstance(reply, TemporaryDnsError):
+            return reply
+        signed[name] = bool(reply.records)
+    return {host: signed[top] for host, top in tops.items()}
 
 
 async def _host(resolver: Resolver, domain: str, host: str, answer: Answer) -> tuple[bool | None, list[Finding]]:

@@ -60,7 +60,7 @@ class _Seen:
     silent: list[str] = field(default_factory=list)
     lame: dict[str, str] = field(default_factory=dict)
     without_tcp: list[str] = field(default_factory=list)
-    serials: dict[str, str] = field(default_factory=dict)
+    authority: dict[str, str] = field(default_factory=dict)
     sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     answers: dict[Rdtype, dict[str, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -131,7 +131,7 @@ async def _examine(authorities: Authorities, zone: str, domain: str, key: str, a
         if not soa.authoritative or not soa.records:
             seen.lame[key] = f"{key}: {soa.rcode}{'' if soa.authoritative else ', not authoritative'}"
             return
-        seen.serials[key] = soa.records[0].split(" ")[2]
+        seen.authority[key] = soa.records[0]
         if await authorities.ask(address, zone, "SOA", tcp=True) is None:
             seen.without_tcp.append(key)
         ours = await authorities.ask(address, zone, "NS")
@@ -151,9 +151,10 @@ def _findings(zone: str, domain: str, parent: tuple[str, ...], seen: _Seen) -> l
     findings += [finding("NS_NO_TCP", key, "no answer by TCP") for key in seen.without_tcp]
     for rdtype, answers in seen.answers.items():
         if len(set(answers.values())) > 1:
-            serials = (f"serial of {key}: {serial}" for key, serial in seen.serials.items())
+            serials = (f"serial of {key}: {soa.split(' ')[2]}" for key, soa in seen.authority.items())
             shown = (f"{key}: {', '.join(records) or 'none'}" for key, records in answers.items())
             findings.append(finding("NS_INCONSISTENT_ANSWERS", f"{domain} {rdtype}", *list(shown)[:3], *serials))
+    findings += _mailbox(zone, next(iter(seen.authority.values()), None))
     child = _agreed(seen.sets)
     if parent and child and set(parent) != set(child):
         extra = sorted(set(child) - set(parent))
@@ -169,3 +170,16 @@ def _agreed(sets: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
     """What the zone says of its name servers, if all of them say the same."""
     distinct = set(sets.values())
     return distinct.pop() if len(distinct) == 1 else None
+
+
+def _mailbox(zone: str, soa: str | None) -> list[Finding]:
+    """Whether the SOA record names a mailbox as it is to be written, as a domain name."""
+    if soa is None:
+        return []
+    primary, mailbox, numbers = soa.split(" ", 2)
+    if "@" not in mailbox and mailbox.replace("\\.", "").count(".") > 1:
+        return []
+    local, _, host = mailbox.partition("@")
+    mended = f"{local}.{host}" if host else f"hostmaster.{zone}"
+    mend = change(zone, "SOA", f"{primary} {mended} {numbers}", soa)
+    return [finding("SOA_RNAME_INVALID", zone, mailbox, publish=(mend,))]

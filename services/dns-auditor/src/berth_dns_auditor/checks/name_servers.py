@@ -1,9 +1,9 @@
-"""The zone that the domain is in, as the resolver shows it: its name servers, its SOA record, its wildcards."""
+"""The zone that the domain is in, as the resolver shows it: its name servers and its wildcards."""
 
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from berth_dns_auditor.checks.outcome import Outcome, ask, ask_all
+from berth_dns_auditor.checks.outcome import Outcome, Reply, ask, ask_all
 from berth_dns_auditor.checks.suffixes import registrable
 from berth_dns_auditor.findings import change, finding, tempfail
 from berth_dns_auditor.resolver import Answer, Resolver, TemporaryDnsError, printable
@@ -40,7 +40,7 @@ async def check_name_servers(resolver: Resolver, domain: str, probe: str) -> Out
         probe: A label that no zone has.
     """
     found = await zone_of(resolver, domain)
-    wild = await ask_all(resolver, ((f"{probe}.{domain}", rdtype) for rdtype in ("MX", "TXT")))
+    wild = await _wild(resolver, domain, probe)
     findings = [tempfail(reply) for reply in wild if isinstance(reply, TemporaryDnsError)]
     caught = [reply for reply in wild if isinstance(reply, Answer) and reply.records]
     if caught:
@@ -52,8 +52,19 @@ async def check_name_servers(resolver: Resolver, domain: str, probe: str) -> Out
     if found is None:
         return Outcome((), tuple(findings))
     zone, servers = found
-    findings += [*await _servers(resolver, zone, servers), *await _authority(resolver, zone)]
+    findings += await _servers(resolver, zone, servers)
     return Outcome(tuple(printable(server) for server in servers), tuple(findings))
+
+
+async def _wild(resolver: Resolver, domain: str, probe: str) -> list[Reply]:
+    """The answers about a name that nobody made; none when another answer shows that there is no wildcard."""
+    existing = await ask(resolver, f"_mta-sts.{domain}", "TXT")  # which is asked anyway
+    if isinstance(existing, Answer) and existing.rcode == "NXDOMAIN":
+        return []
+    first = await ask(resolver, f"{probe}.{domain}", "MX")
+    if isinstance(first, Answer) and first.rcode == "NXDOMAIN":
+        return []  # nor has it TXT (RFC 8020)
+    return [first, await ask(resolver, f"{probe}.{domain}", "TXT")]
 
 
 async def _servers(resolver: Resolver, zone: str, servers: tuple[str, ...]) -> list[Finding]:
@@ -80,20 +91,3 @@ async def _servers(resolver: Resolver, zone: str, servers: tuple[str, ...]) -> l
     if len(servers) >= _FEW and len(networks) == 1 and not any(found.severity == "unknown" for found in findings):
         findings.append(finding("NS_SAME_PREFIX", zone, str(next(iter(networks))), *addresses))
     return findings
-
-
-async def _authority(resolver: Resolver, zone: str) -> list[Finding]:
-    reply = await ask(resolver, zone, "SOA")
-    if isinstance(reply, TemporaryDnsError):
-        return [tempfail(reply)]
-    if not reply.records:
-        return []
-    fields = reply.records[0].split(" ")
-    mailbox = fields[1]
-    if "@" not in mailbox and mailbox.replace("\\.", "").count(".") > 1:
-        return []
-    local, _, host = mailbox.replace("\\@", "@").partition("@")
-    mended = f"{local}.{host}" if host else f"hostmaster.{zone}"
-    text = " ".join((fields[0], mended, *fields[2:]))
-    mend = change(zone, "SOA", text, reply.records[0])
-    return [finding("SOA_RNAME_INVALID", zone, reply.evidence, mailbox, publish=(mend,))]

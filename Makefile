@@ -52,6 +52,10 @@ test: develop ## Run the tests, on real servers. TESTS="services/billing -k seat
 diagnoses: develop ## Play every row of the table of diagnoses to the connector, and print which code it found
 	$(VENV)/python -m berth_testing.corpus
 
+.PHONY: diagnoses-page
+diagnoses-page: develop ## Write what servers say into docs/diagnoses.md, from the table of diagnoses
+	$(VENV)/python -m berth_testing.diagnoses_page
+
 .PHONY: hostile
 hostile: develop ## Let the connector meet RUNS (10,000) hostile servers; prints time, memory, sockets and tasks
 	$(VENV)/python -m berth_testing.hostile $(or $(RUNS),10000)

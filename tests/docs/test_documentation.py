@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from berth_billing.settings import BillingSettings
 from berth_connector import metrics as connector_metrics
+from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.diagnosis.rules import load_codes
 from berth_connector.policies import POLICIES
 from berth_connector.settings import ConnectorSettings
@@ -21,6 +22,7 @@ from berth_events.runtime.settings import ServiceSettings
 from berth_gateway import errors
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.webhooks import metrics as webhook_metrics
+from berth_testing.diagnoses_page import page_with, server_texts
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -57,13 +59,24 @@ def quoted(cell: str) -> list[str]:
 
 
 def test_every_diagnosis_is_listed() -> None:
-    _, _, codes = page("diagnoses.md").partition("## The codes")
+    _, _, behind = page("diagnoses.md").partition("## The codes")
+    codes, _, _ = behind.partition("## What servers say")
     listed = {tuple(row) for row in rows(codes)} - {("code", "meaning", "action by", "severity", "retry policy")}
     known = {
         (f"`{code.code}`", code.meaning, code.action_by, code.severity, f"`{code.retry_policy}`")
         for code in load_codes().values()
     }
     assert listed == known
+
+
+def test_what_servers_say_is_on_the_page() -> None:
+    """And every text as it stands, so that a search for a part of it finds its row."""
+    text = page("diagnoses.md")
+    assert page_with(text, server_texts(DiagnosisTable.load())) == text, "run `make diagnoses-page`"
+    for rule in DiagnosisTable.load().rules:
+        assert rule.rule_id in text
+        assert " ".join(rule.example.split()).replace("|", r"\|") in text
+        assert rule.pattern is None or rule.pattern.pattern.replace("|", r"\|") in text
 
 
 def test_every_retry_policy_is_explained() -> None:

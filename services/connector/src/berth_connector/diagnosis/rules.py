@@ -1,4 +1,4 @@
-"""The table of diagnoses: rules (`diagnoses.csv`) and codes (`codes.csv`), shipped with the package."""
+"""The table of diagnoses, shipped with the package: rules (`diagnoses.csv`), codes (`codes.csv`), services (`providers.csv`)."""
 
 import csv
 import re
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal, cast
 
-__all__ = ["TABLE_VERSION", "UNKNOWN", "Code", "Rule", "load_codes", "load_rules"]
+__all__ = ["TABLE_VERSION", "UNKNOWN", "Code", "Provider", "Rule", "load_codes", "load_providers", "load_rules"]
 
 #: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the two files.
 TABLE_VERSION: Final = "2026-11-21.5"
@@ -59,6 +59,14 @@ class Code:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One row of `providers.csv`: what a mail service is called, and its page about signing in with other programs."""
+
+    name: str
+    help: str
+
+
 def load_rules() -> tuple[Rule, ...]:
     """The rules in the order of the file."""
     return tuple(
@@ -91,6 +99,11 @@ def load_codes() -> dict[str, Code]:
         )
         for row in _rows("codes.csv")
     }
+
+
+def load_providers() -> dict[str, Provider]:
+    """The mail services by the name that the rules have for them."""
+    return {row["provider"]: Provider(row["name"], row["help"]) for row in _rows("providers.csv")}
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -1,0 +1,91 @@
+"""`python -m berth_testing.diagnoses_page`: write what servers say, and what Berth makes of it, into docs/diagnoses.md."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from berth_connector.diagnosis import DiagnosisTable, Rule
+from berth_connector.diagnosis.rules import load_providers
+
+__all__ = ["BEGINS", "ENDS", "page_with", "server_texts"]
+
+BEGINS: Final = "<!-- generated from diagnoses.csv: make diagnoses-page -->"
+ENDS: Final = "<!-- end of what is generated -->"
+_SOFTWARE: Final = {
+    "sw:dovecot": "Dovecot",
+    "sw:postfix": "Postfix",
+    "sw:exim": "Exim",
+    "sw:cyrus": "Cyrus IMAP",
+    "sw:exchange": "Exchange, on premises",
+    "sw:zimbra": "Zimbra",
+    "sw:mailu": "Mailu",
+    "sw:imail": "IMail",
+    "*": "Any server, the network, and findings of Berth's own",
+}
+
+
+def server_texts(table: DiagnosisTable) -> str:
+    """Every row of the table, by provider, in the order of the file."""
+    providers = load_providers()
+    order = [*providers, *_SOFTWARE]
+    rules = sorted(table.rules, key=lambda rule: order.index(rule.providers[0]))
+    parts = []
+    for provider, group in groupby(rules, key=lambda rule: rule.providers[0]):
+        known = providers.get(provider)
+        heading = [f"### {known.name if known else _SOFTWARE[provider]}", ""]
+        if known:
+            heading += [f"The provider's help: <{known.help}>", ""]
+        parts.append("\n".join([*heading, *_table(list(group))]))
+    return "\n\n".join(parts)
+
+
+def page_with(page: str, texts: str) -> str:
+    """The page with its generated part replaced."""
+    before, found, rest = page.partition(BEGINS)
+    _, ends, after = rest.partition(ENDS)
+    if not found or not ends:
+        raise ValueError("docs/diagnoses.md has lost the marks around what is generated")
+    return f"{before}{BEGINS}\n\n{texts}\n\n{ENDS}{after}"
+
+
+def _table(rules: Sequence[Rule]) -> Iterator[str]:
+    yield "| what the server says | looked for | at | diagnosis | what it means, and what to do |"
+    yield "|---|---|---|---|---|"
+    for rule in rules:
+        at = f"{'/'.join(rule.protocols)} {'/'.join(rule.steps)}".replace("*", "any")
+        tokens = " or ".join(_code(" ".join(sorted(codes)).upper()) for codes in rule.codes if codes)
+        pattern = _code(rule.pattern.pattern) if rule.pattern else ""
+        looked_for = " and ".join(filter(None, [tokens, pattern]))
+        others = f" (also {', '.join(rule.providers[1:])})" if rule.providers[1:] else ""
+        cells = [
+            _code(rule.example) if rule.example else "",
+            looked_for,
+            f"{at}{others}",
+            f"{_code(rule.code)} by {_code(rule.rule_id)}",
+            f"{_cell(rule.meaning)}. {_cell(rule.remedy)}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    escaped = text.replace("|", r"\|").replace("<", "&lt;")
+    return " ".join(escaped.split())
+
+
+def _code(text: str) -> str:
+    """Inline code, as it stands; a fence longer than any run of backticks in it, and bars escaped for the table."""
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{' '.join(text.split()).replace('|', chr(92) + '|')}{fence}"
+
+
+def main() -> int:
+    """Write the page."""
+    page = Path("docs/diagnoses.md")
+    page.write_text(page_with(page.read_text(encoding="utf-8"), server_texts(DiagnosisTable.load())), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

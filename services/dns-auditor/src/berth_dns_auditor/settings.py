@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from berth_dns_auditor.assembly import EVERYTHING, Asked, Choice
+from berth_dns_auditor.assembly import EVERYTHING, Choice
 from berth_dns_auditor.checks.block_lists import BlockLists
 from berth_events.runtime.settings import ServiceSettings
 from berth_net import canonical_name
@@ -15,11 +15,22 @@ __all__ = ["AuditorSettings"]
 
 
 def _entries(value: object) -> object:
-    return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
+    return tuple(_split(value)) if isinstance(value, str) else value
 
 
 def _zones(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(canonical_name(name) for name in names)
+
+
+def _asks(text: str) -> str:
+    unknown = [entry for entry in _split(text) if entry not in EVERYTHING]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not one of {', '.join(EVERYTHING)}")
+    return text
+
+
+def _split(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 _Zones = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_zones)]
@@ -28,8 +39,8 @@ _Zones = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterVa
 class AuditorSettings(ServiceSettings, DnsSettings):
     """What the service needs."""
 
-    berth_audit_asks: Annotated[tuple[Asked, ...], NoDecode, BeforeValidator(_entries)] = Field(
-        default=EVERYTHING, description="what audits ask beside the resolver: name-servers,mta-sts,registration,web"
+    berth_audit_asks: Annotated[str, AfterValidator(_asks)] = Field(
+        default=",".join(EVERYTHING), description="what audits ask beside the resolver"
     )
     berth_block_lists_addresses: _Zones = Field(
         default=(), description="zones of block lists of addresses (DNSBL), in which sending addresses are looked up"
@@ -41,4 +52,5 @@ class AuditorSettings(ServiceSettings, DnsSettings):
     def choice(self) -> Choice:
         """What audits ask."""
         lists = BlockLists(self.berth_block_lists_addresses, self.berth_block_lists_domains)
-        return Choice(asked=self.berth_audit_asks, lists=lists)
+        asked = tuple(one for one in EVERYTHING if one in _split(self.berth_audit_asks))
+        return Choice(asked=asked, lists=lists)

@@ -40,7 +40,7 @@ def parties(scene: Scene) -> Parties:
 
 def changed(change: Callable[[Rule], Rule | None]) -> DiagnosisTable:
     rules = [new for rule in TABLE.rules if (new := change(rule))]
-    return DiagnosisTable(rules, TABLE.codes)
+    return DiagnosisTable(rules, TABLE.codes, TABLE.providers)
 
 
 async def test_the_same_table_says_the_same_of_every_scene(kept: list[tuple[Scene, Verification]]) -> None:

@@ -79,8 +79,8 @@ def _rediagnosed(table: DiagnosisTable, step: Step, old: Diagnosis, origin: Orig
 
 
 def _same(old: Diagnosis, new: Diagnosis) -> bool:
-    """Whether they differ in nothing but the table's version."""
-    return old.model_copy(update={"table_version": new.table_version}) == new
+    """Whether they differ in nothing but the table's version and the provider's page, which say nothing of the mailbox."""
+    return old.model_copy(update={"table_version": new.table_version, "help_url": new.help_url}) == new
 
 
 def _table_step(step: Step, old: Diagnosis) -> str:

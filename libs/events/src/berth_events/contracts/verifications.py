@@ -53,6 +53,10 @@ class Diagnosis(Value):
     remedy: Text = Field(description="what to do, in words that can be shown to a user")
     retry_policy: str = Field(description="whether and when it is tried again, for example never or exponential")
     reply: Text = Field(max_length=1000, description="the server's own words, redacted, at most 1,000 characters")
+    help_url: Text | None = Field(
+        default=None,
+        description="the mail service's own page about signing in with other programs; null when it is not known",
+    )
 
 
 class Step(Value):

@@ -11,7 +11,16 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from berth_connector.diagnosis.replies import Reply
-from berth_connector.diagnosis.rules import TABLE_VERSION, UNKNOWN, Code, Rule, load_codes, load_rules
+from berth_connector.diagnosis.rules import (
+    TABLE_VERSION,
+    UNKNOWN,
+    Code,
+    Provider,
+    Rule,
+    load_codes,
+    load_providers,
+    load_rules,
+)
 from berth_events.contracts import Diagnosis
 
 __all__ = ["DiagnosisTable", "Finding", "Match", "Origin"]
@@ -71,13 +80,13 @@ class Finding:
 class DiagnosisTable:
     """The loaded table."""
 
-    def __init__(self, rules: Sequence[Rule], codes: dict[str, Code]) -> None:
-        self.rules, self.codes = tuple(rules), codes
+    def __init__(self, rules: Sequence[Rule], codes: dict[str, Code], providers: dict[str, Provider]) -> None:
+        self.rules, self.codes, self.providers = tuple(rules), codes, providers
 
     @classmethod
     def load(cls) -> "DiagnosisTable":
         """The table that is shipped with the package."""
-        return cls(load_rules(), load_codes())
+        return cls(load_rules(), load_codes(), load_providers())
 
     def matches(self, protocol: str, step: str, reply: Reply, origin: Origin) -> list[Match]:
         """Every matching rule, the best first."""
@@ -100,10 +109,14 @@ class DiagnosisTable:
         for reply in replies:
             best = next(iter(self.matches(protocol, step, reply, origin)), None)
             if best is not None:
-                return Finding(self._diagnosis(best, quote), best.wait)
-        return Finding(self._unknown(replies, step, quote))
+                return Finding(self._diagnosis(best, origin, quote), best.wait)
+        return Finding(self._unknown(replies, step, origin, quote))
 
-    def _diagnosis(self, match: Match, quote: str) -> Diagnosis:
+    def _help(self, origin: Origin) -> str | None:
+        known = self.providers.get(origin.service or "")
+        return known.help if known else None
+
+    def _diagnosis(self, match: Match, origin: Origin, quote: str) -> Diagnosis:
         rule, code = match.rule, self.codes[match.rule.code]
         return Diagnosis(
             code=code.code,
@@ -116,9 +129,10 @@ class DiagnosisTable:
             remedy=rule.remedy,
             retry_policy=rule.retry_policy,
             reply=quote[:_MAX_REPLY],
+            help_url=self._help(origin),
         )
 
-    def _unknown(self, replies: Sequence[Reply], step: str, quote: str) -> Diagnosis:
+    def _unknown(self, replies: Sequence[Reply], step: str, origin: Origin, quote: str) -> Diagnosis:
         code = self.codes[UNKNOWN]
         refused = step in _AUTH_STEPS and any(map(_is_refusal, replies))
         return Diagnosis(
@@ -132,6 +146,7 @@ class DiagnosisTable:
             remedy="Read the server's own words; its administrator can say what they mean",
             retry_policy="never" if refused else code.retry_policy,
             reply=quote[:_MAX_REPLY],
+            help_url=self._help(origin),
         )
 
 

@@ -443,7 +443,7 @@ async def test_what_messages_show_is_kept_for_as_long_as_their_accounts(service:
         {"dkim_domain": "example.com", "dkim_selector": "new", "sending_ip": "not an address"},
     ]
     for account, what in zip(accounts, shown, strict=True):
-        await service.check_up(account, **what)
+        await service.check_up(account, OURS, **what)
         service.advance(minutes=1)
 
     async def known() -> Known:

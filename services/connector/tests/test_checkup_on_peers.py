@@ -301,6 +301,7 @@ HOSTILE: dict[str, Answer] = {
     "endless line": flood(b"x" * 1000),
     "endless literal": b"* SEARCH {4294967295}\r\nabc",
     "many numbers": b"* SEARCH " + b"7 " * 300_000,
+    "long number": b"* SEARCH " + b"7" * 10_000 + b"\r\nTAG OK\r\n",
     "many lines": b"\r\n" * 5000 + b"* SEARCH 1\r\n",
     "asking for more": b"+ more\r\n",
     "bad": b"TAG BAD what\r\n",

@@ -21,6 +21,8 @@ logging.getLogger("aioimaplib").setLevel(logging.WARNING)
 #: Of a whole checkup. A look takes some hundred bytes, a header some thousand.
 _MAX_BYTES: Final = 512 * 1024
 _MAX_LINES: Final = 100
+#: A UID has 32 bits.
+_MAX_DIGITS: Final = 10
 
 
 class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc] # without types
@@ -108,7 +110,8 @@ class Connection:
         """UID SEARCH in the folder that is open; in rising order."""
         search = self._protocol.search(criteria, by_uid=True, charset=None)
         lines = await self._done(search, "The folder could not be searched.")
-        return sorted({int(word) for line in lines for word in bytes(line).split() if word.isdigit()})
+        words = [word for line in lines for word in bytes(line).split()]
+        return sorted({int(word) for word in words if word.isdigit() and len(word) <= _MAX_DIGITS})
 
     async def fetch(self, uid: int, item: str) -> bytes:
         """UID FETCH of one item that comes as a literal; empty when there is none."""

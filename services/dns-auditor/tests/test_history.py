@@ -1,5 +1,6 @@
 """What an audit says together with the one before it."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from hypothesis import given
@@ -7,13 +8,30 @@ from hypothesis import strategies as st
 
 from berth_dns_auditor.audit import Audit
 from berth_dns_auditor.history import changes, known, settle
-from berth_events.contracts import DkimCheck, DmarcCheck, DomainRecord, Finding, MxCheck, SenderCheck, SpfCheck
+from berth_events.contracts import (
+    BulkSenderCheck,
+    DkimCheck,
+    DmarcCheck,
+    DnssecCheck,
+    DomainRecord,
+    Finding,
+    MxCheck,
+    Registration,
+    SenderCheck,
+    SpfCheck,
+    WebCheck,
+)
 
 State = Literal["pass", "fail", "unknown"]
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def found(code: str, subject: str = "example.com") -> Finding:
     return Finding(code=code, subject=subject, severity="unknown" if code == "DNS_TEMPFAIL" else "high")
+
+
+def unavailable(code: str) -> Finding:
+    return Finding(code=code, subject="example.com", severity="unknown")
 
 
 def record(*findings: Finding, spf: State = "pass", mx: State = "pass") -> DomainRecord:
@@ -109,3 +127,47 @@ def test_a_definite_answer_is_never_lost(
     raised, cleared = changes(before.findings, after.findings)
     assert not codes(raised) & codes(cleared) or len({*raised, *cleared}) == len(raised) + len(cleared)
     assert set(after.findings) == (set(before.findings) - set(cleared)) | set(raised)
+
+
+def test_what_is_not_pressing_keeps_its_last_answer_without_patience() -> None:
+    registered = Registration(created_at=NOW, expires_at=None)
+    before = record(found("DOMAIN_EXPIRED"), found("NS_LAME"), found("HTTPS_INVALID")).model_copy(
+        update={
+            "registration": registered,
+            "web": WebCheck(http=True, https=False),
+            "name_servers": ("ns1.example.com",),
+            "dnssec": DnssecCheck(state="pass", signed=True),
+            "bulk_sender": BulkSenderCheck(google=True, yahoo=True, microsoft=False),
+        }
+    )
+    now = record(found("DNS_TEMPFAIL"), unavailable("RDAP_UNAVAILABLE"), unavailable("HTTPS_INVALID")).model_copy(
+        update={
+            "web": WebCheck(http=False, https=None),
+            "dnssec": DnssecCheck(state="unknown"),
+            "bulk_sender": BulkSenderCheck(google=False),
+        }
+    )
+
+    incomplete = frozenset({"registration", "web", "zone", "dnssec", "bulk"})
+    definite = settle(Audit(now, incomplete), before, patient=False)
+
+    assert not Audit(now, incomplete).pressing
+    assert definite.registration == registered
+    assert definite.web == WebCheck(http=False, https=False)
+    assert definite.name_servers == ("ns1.example.com",)
+    assert definite.dnssec == DnssecCheck(state="pass", signed=True)
+    assert definite.bulk_sender == BulkSenderCheck(google=False, yahoo=True, microsoft=False)
+    assert [one.severity for one in definite.findings] == ["high"] * 3
+    assert codes(definite.findings) == {"DOMAIN_EXPIRED", "NS_LAME", "HTTPS_INVALID"}
+    assert changes(known(before, before), known(now, definite)) == (
+        (found("DNS_TEMPFAIL"), unavailable("RDAP_UNAVAILABLE")),
+        (),
+    )
+
+
+def test_what_is_switched_off_is_not_kept() -> None:
+    before = record(found("DOMAIN_EXPIRED")).model_copy(update={"registration": Registration(created_at=NOW)})
+
+    definite = settle(Audit(record(), frozenset()), before, patient=True)
+
+    assert (definite.registration, definite.findings, definite.health_score) == (None, (), 100)

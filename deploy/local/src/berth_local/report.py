@@ -18,8 +18,8 @@ from berth_local.sandbox.hosts import SPARE_MAILBOX
 __all__ = ["Results", "how_to_go_on"]
 
 SHOWN_SEVERITIES = ("critical", "high")
-#: True of every host of the sandbox, which is on loopback; the API shows it.
-OF_THE_SANDBOX = "MX_PRIVATE_ADDRESS"
+#: True of every host of the sandbox, which is on loopback, and what follows from other findings; the API shows them.
+NOT_SHOWN = frozenset({"MX_PRIVATE_ADDRESS", "BULK_SENDER_NOT_READY"})
 MARKS = {"pass": ("ok", "green"), "fail": ("fails", "red"), "unknown": ("?", "yellow")}
 STATUS_STYLES = {"connected": "green", "pending": "yellow"}
 
@@ -87,7 +87,7 @@ def _said(account: Account) -> Text:
     lines += [
         Text.assemble((finding["code"], "bold"), f" {finding['subject']} ({finding['severity']})")
         for finding in account["domain"]["findings"]
-        if finding["severity"] in SHOWN_SEVERITIES and finding["code"] != OF_THE_SANDBOX
+        if finding["severity"] in SHOWN_SEVERITIES and finding["code"] not in NOT_SHOWN
     ]
     return Text("\n").join(lines or [Text("nothing to mend" if is_complete(account) else "")])
 

@@ -109,10 +109,12 @@ def _parsed(text: str) -> _Tlsa:
 
 def _mended(answer: Answer, one: _Tlsa) -> list[RecordChange]:
     """The same data under the usage that was meant; without sound data the record goes."""
-    text = f"{_USAGES[one.usage]} {one.selector} {one.matching} {one.data}"
-    if one.usage not in _USAGES or not one.has_sound_data or text in answer.records:
-        return [change(answer.name, "TLSA", None, one.text)]
-    return [change(answer.name, "TLSA", text, one.text)]
+    gone = [change(answer.name, "TLSA", None, one.text)]
+    usage = _USAGES.get(one.usage)
+    if usage is None or not one.has_sound_data:
+        return gone
+    text = f"{usage} {one.selector} {one.matching} {one.data}"
+    return gone if text in answer.records else [change(answer.name, "TLSA", text, one.text)]
 
 
 async def _is_signed(resolver: Resolver, host: str) -> bool | TemporaryDnsError:

@@ -342,7 +342,8 @@ async def audit_all(cases: Iterable[Case], files: Files) -> dict[str, tuple[Find
                 return place.address, place.port
 
             network = Means(
-                signatures=RecursiveSignatures([Nameserver(server.address, server.port)]), authorities=NameServers(dial)
+                signatures=RecursiveSignatures([Nameserver(server.address, server.port)]),
+                authorities=NameServers(dial, attempt=0.7),
             )
             gate = asyncio.Semaphore(16)
 

@@ -14,11 +14,13 @@ from berth_testing.nsd import NameServer
 from berth_testing.postgres import DatabaseFrom
 from berth_testing.processes import run_module
 
+OURS = uuid4()
+
 
 def account_of(domain: str) -> Message:
     account = AccountRequested(
         account_id=uuid4(),
-        organization_id=uuid4(),
+        organization_id=OURS,
         project_id=uuid4(),
         imap=None,
         smtp=None,

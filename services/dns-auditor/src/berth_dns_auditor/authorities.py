@@ -24,7 +24,7 @@ from berth_net import is_routable
 
 __all__ = ["NameServers"]
 
-#: Seconds that a server has for one answer, and how often it is asked by UDP.
+#: Seconds that a server has for one answer; and how often it is asked by UDP.
 ATTEMPT: Final = 2.0
 ATTEMPTS: Final = 2
 PORT: Final = 53
@@ -50,6 +50,7 @@ class NameServers:
 
     Args:
         dial: The address and port of a server; raises NotAsked for one that must not be asked.
+        attempt: Seconds that a server has for one answer.
         monotonic: The clock, in seconds.
     """
 
@@ -57,9 +58,10 @@ class NameServers:
         self,
         dial: Callable[[str], tuple[str, int]] = dial_publicly,
         *,
+        attempt: float = ATTEMPT,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._dial = dial
+        self._dial, self._attempt = dial, attempt
         self._replies: Remembered[AuthorityReply | None] = Remembered(
             lambda reply: KEPT if reply else SILENCE_KEPT, monotonic=monotonic
         )
@@ -93,9 +95,9 @@ class NameServers:
         for _ in range(1 if tcp else ATTEMPTS):
             try:
                 if tcp:
-                    reply = await dns.asyncquery.tcp(query, where, timeout=ATTEMPT, port=port)
+                    reply = await dns.asyncquery.tcp(query, where, timeout=self._attempt, port=port)
                 else:
-                    reply, _ = await dns.asyncquery.udp_with_fallback(query, where, timeout=ATTEMPT, port=port)
+                    reply, _ = await dns.asyncquery.udp_with_fallback(query, where, timeout=self._attempt, port=port)
             except (dns.exception.DNSException, EOFError):
                 continue
             except OSError as error:

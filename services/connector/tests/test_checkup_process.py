@@ -85,7 +85,7 @@ async def test_a_killed_checkup_has_one_result_and_one_message(
     bus_url, vault_url = await database_from("empty", nothing), await database_from("vault", make_vault)
     bus, connection = PostgresBus(bus_url), await asyncpg.connect(database)
     async with (
-        asyncio.timeout(100),
+        asyncio.timeout(115),
         Peer.run(imap, implicit=server_tls) as imap_peer,
         Peer.run(smtp, implicit=server_tls) as smtp_peer,
     ):
@@ -131,9 +131,13 @@ async def test_a_killed_checkup_has_one_result_and_one_message(
         assert all(await producer.publish([record_of(requested, 1), record_of(asked, 2)]))
         await producer.close()
         async with run_module("berth_connector", "serve", environment=environment) as serving:
-            await until(lambda: any(line.endswith(" IDLE") for line in imap_peer.received), within=40)
+            waiting = asyncio.create_task(
+                until(lambda: any(line.endswith(" IDLE") for line in imap_peer.received), within=70)
+            )
+            await asyncio.wait([waiting])
             serving.kill()
             killed, _ = await serving.communicate()
+            assert waiting.exception() is None, killed.decode()
         assert sum(line == "." for line in smtp_peer.received) == 1
         imap_answers.insert(0, (r" SEARCH ", b"* SEARCH 7\r\nTAG OK\r\n"))  # now the message arrives
         async with run_module("berth_connector", "serve", environment=environment) as serving:

@@ -124,9 +124,9 @@ async def test_nothing_is_written_before_a_greeting_of_imap(
         (b"TAG MAYBE\r\n", "PROTOCOL_ERROR"),
         (b"* CAPABILITY {4294967295}\r\n", "PROTOCOL_ERROR"),
         (b"* X {70000}\r\n", "PROTOCOL_ERROR"),
-        (flood(b"* OK again\r\n"), "PROTOCOL_ERROR"),
+        (flood(b"* OK again\r\n" * 300), "PROTOCOL_ERROR"),
         (flood(b"* X {3}\r\nabc {3}\r\n"), "PROTOCOL_ERROR"),
-        (flood(b"* BYE\r\n"), "PROTOCOL_ERROR"),
+        (flood(b"* BYE\r\n" * 300), "PROTOCOL_ERROR"),
         (flood(b"A" * 4096), "PROTOCOL_ERROR"),
     ],
 )

@@ -30,6 +30,7 @@ class Figures:
     Attributes:
         runs: how many so far.
         slowest_s: the longest verification, in seconds.
+        slowest: the server that it met.
         resident_mb: memory, the servers' own included.
         descriptors: open files and sockets.
         tasks: of the event loop.
@@ -37,14 +38,15 @@ class Figures:
 
     runs: int
     slowest_s: float
+    slowest: str
     resident_mb: float
     descriptors: int
     tasks: int
 
     def __str__(self) -> str:
         return (
-            f"{self.runs:>6} runs: slowest {self.slowest_s:.2f} s, {self.resident_mb:.1f} MB, "
-            f"{self.descriptors} descriptors, {self.tasks} tasks"
+            f"{self.runs:>6} runs: slowest {self.slowest_s:.2f} s ({self.slowest}), "
+            f"{self.resident_mb:.1f} MB, {self.descriptors} descriptors, {self.tasks} tasks"
         )
 
 
@@ -52,7 +54,7 @@ async def meet(
     stage: Stage,
     runs: int,
     *,
-    at_once: int = 40,
+    at_once: int = 20,
     every: int = 1000,
     hostile: Sequence[Hostile] = HOSTILE,
     seen: Callable[[Hostile, Verification], None] = lambda _server, _found: None,
@@ -67,7 +69,7 @@ async def meet(
         hostile: the servers, met in turn.
         seen: is told of every result.
     """
-    slowest = 0.0
+    slowest = (0.0, "")
     async with _peers(stage, hostile) as peers:
         prober = stage.prober([peer.port for peer in peers], LIMITS)
 
@@ -76,7 +78,7 @@ async def meet(
             server, peer = hostile[number % len(hostile)], peers[number % len(hostile)]
             started = time.monotonic()
             seen(server, await _verify(prober, stage, server, peer))
-            slowest = max(slowest, time.monotonic() - started)
+            slowest = max(slowest, (time.monotonic() - started, server.name))
             peer.received.clear()
 
         for first in range(0, runs, every):
@@ -88,7 +90,8 @@ async def meet(
             gc.collect()
             yield Figures(
                 runs=min(first + every, runs),
-                slowest_s=slowest,
+                slowest_s=slowest[0],
+                slowest=slowest[1],
                 resident_mb=_resident_mb(),
                 descriptors=descriptors(),
                 tasks=len(asyncio.all_tasks()),

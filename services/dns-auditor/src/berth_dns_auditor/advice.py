@@ -28,6 +28,8 @@ def _paragraph(found: Finding) -> Iterator[str]:
     yield f"{found.severity}: {found.code} {found.subject}"
     yield f"  {entry.meaning} ({entry.reference})"
     yield f"  {entry.remedy}"
+    if not found.publish:
+        yield from (f"  seen: {line}" for line in found.evidence)
     for change in found.publish:
         yield from _lines(change)
 

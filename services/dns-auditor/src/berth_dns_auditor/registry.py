@@ -22,7 +22,7 @@ BOOTSTRAP_KEPT: Final = 7 * 24 * _HOUR
 ANSWER_KEPT: Final = 24 * _HOUR
 #: Seconds between two questions to one registry, and how long one may wait for its turn.
 PAUSE: Final = 0.5
-PATIENCE: Final = 20.0
+PATIENCE: Final = 5.0
 #: Seconds that a registry is left alone which says 429 without saying for how long; and the most that it may say.
 REST: Final = 60.0
 REST_MAX: Final = _HOUR

@@ -132,11 +132,22 @@ async def test_a_check_that_is_late_is_unknown_and_leaves_nothing_running(dns: D
     assert asyncio.all_tasks() == before
 
 
-@given(st.text(st.characters(max_codepoint=255), max_size=40), st.sampled_from(["v=spf1 ", "v=DMARC1; ", "v=DKIM1; "]))
+@given(
+    st.text(st.characters(max_codepoint=255), max_size=40),
+    st.sampled_from(["v=spf1 ", "v=DMARC1; ", "v=DKIM1; ", "v=STSv1; ", "v=TLSRPTv1; ", "v=BIMI1; "]),
+)
 async def test_whatever_a_zone_says_can_be_stored_and_printed(text: str, start: str) -> None:
     class Hostile:
         async def query(self, name: str, rdtype: Rdtype) -> Answer:
-            records = {"TXT": start + text, "MX": f"10 {text.strip()}", "PTR": text, "A": "8.8.4.4"}
+            records = {
+                "TXT": start + text,
+                "MX": f"10 {text.strip()}",
+                "PTR": text,
+                "NS": text,
+                "A": "8.8.4.4",
+                "DS": f"1 13 2 {'0' * 64}",
+                "TLSA": "1 1 1 00",
+            }
             return Answer(name, rdtype, records=(records[rdtype],) if rdtype in records else (), aliases=(text,))
 
     audit = await auditor(Hostile()).audit("example.com")

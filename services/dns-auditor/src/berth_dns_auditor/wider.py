@@ -16,7 +16,7 @@ from berth_dns_auditor.checks.dane import check_dane
 from berth_dns_auditor.checks.delegation import check_delegation
 from berth_dns_auditor.checks.dnssec import check_dnssec
 from berth_dns_auditor.checks.known import Known
-from berth_dns_auditor.checks.mta_sts import check_mta_sts
+from berth_dns_auditor.checks.mta_sts import Mode, check_mta_sts
 from berth_dns_auditor.checks.name_servers import check_name_servers
 from berth_dns_auditor.checks.obsolete import check_type99
 from berth_dns_auditor.checks.outcome import Outcome, ask_all
@@ -71,13 +71,16 @@ async def check_wider(
             return Outcome(late, (finding("DNS_TEMPFAIL", domain, shown),))
 
     # One after the other: what they ask of the resolver is asked at once before, and a task for each would cost more.
-    async def of_records() -> tuple[Outcome[str | None], Outcome[bool | None], Outcome[DnssecCheck], Outcome[None]]:
+    async def of_records() -> tuple[
+        Outcome[str | None], Outcome[bool | None], Outcome[DnssecCheck], Outcome[None], Outcome[Mode | None]
+    ]:
         await ask_all(resolver, _questions(domain))
         return (
             await within(check_tls_rpt(resolver, domain), "TLSRPT", None),
             await within(check_dane(resolver, domain), "DANE", None),
             await within(check_dnssec(resolver, domain, means.signatures, now), "DNSSEC", DnssecCheck(state="unknown")),
             await within(check_bimi(resolver, domain), "BIMI", None),
+            await within(check_mta_sts(resolver, domain, means.policies), "MTA-STS", None),
         )
 
     async def of_the_zone() -> tuple[Outcome[tuple[str, ...]], Outcome[None]]:
@@ -86,21 +89,19 @@ async def check_wider(
             await within(_delegation(resolver, domain, means), "delegation", None),
         )
 
-    async def of_the_name() -> tuple[Outcome[Registration | None], Outcome[None], Outcome[None]]:
+    async def of_the_name() -> tuple[
+        Outcome[WebCheck | None], Outcome[Registration | None], Outcome[None], Outcome[None]
+    ]:
         senders = [sender.address for sender in known.senders]
         return (
+            await within(_web(domain, means), "web", None),
             await within(_registration(domain, means, now), "registration", None),
             await within(check_block_lists(resolver, domain, senders, means.lists), "block list", None),
             await within(_type99(resolver, domain, means), "SPF type", None),
         )
 
-    (rpt, dane, dnssec, bimi), (servers, delegation), (registration, lists, obsolete), sts, web = await asyncio.gather(
-        of_records(),
-        of_the_zone(),
-        of_the_name(),
-        within(check_mta_sts(resolver, domain, means.policies), "MTA-STS", None),
-        within(_web(domain, means), "web", None),
-    )
+    found = await asyncio.gather(of_records(), of_the_zone(), of_the_name())
+    (rpt, dane, dnssec, bimi, sts), (servers, delegation), (web, registration, lists, obsolete) = found
     outcomes = {
         "transport": (sts, rpt, dane),
         "dnssec": (dnssec,),

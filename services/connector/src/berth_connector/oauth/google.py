@@ -90,7 +90,7 @@ class GoogleGrants:
         except RefreshError as error:
             body = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
             raise refused(body, "Google gives no access token.") from None  # its text may be anything
-        except (GoogleAuthError, ValueError, TypeError, AttributeError) as error:
+        except (GoogleAuthError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise endpoint_fault(
                 EndpointFailed("MALFORMED", "The token endpoint's answer is not one of OAuth.")
             ) from error

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 from typing import Self
 
@@ -125,6 +126,19 @@ def link_packages() -> None:
             link.write_text(text)
 
 
+def link_commands() -> None:
+    """Put the commands of Berth's packages beside the environment's Python."""
+    for file in sorted(ROOT.glob("services/*/pyproject.toml")):
+        scripts = tomllib.loads(file.read_text(encoding="utf-8"))["project"].get("scripts", {})
+        for name, target in scripts.items():
+            module, _, function = target.partition(":")
+            command = PYTHON.parent / name
+            text = f"#!{PYTHON}\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
+            if not command.exists() or command.read_text() != text:
+                command.write_text(text)
+                command.chmod(0o755)
+
+
 class Progress:
     """Shows that something is going on: one line, which moves when it is on a terminal."""
 
@@ -184,6 +198,7 @@ def main() -> None:
                 for covered in COVERED[name]:
                     stamp_of(covered).write_text(digest_of(covered))
         link_packages()
+        link_commands()
     except EnvironmentFailed as error:
         sys.exit(f"\n{error}")
     except KeyboardInterrupt:

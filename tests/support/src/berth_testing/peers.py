@@ -1,31 +1,14 @@
 """Mail servers in this process that say what a script tells them to, to misbehave in known ways."""
 
 import asyncio
-import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-__all__ = ["CLOSE", "START_TLS", "STAY", "Answer", "Peer", "Script", "drip", "flood"]
+from berth_local.sandbox.providers.scripts import CLOSE, START_TLS, STAY, Action, Answer, Script
 
-#: Does something with the connection instead of answering with text.
-Action = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-#: Bytes, in which TAG stands for the command's tag, also behind further lines of it; an action; or both in turn.
-Answer = bytes | Action | tuple[bytes, Action]
-
-
-async def CLOSE(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:  # noqa: N802 - reads as a constant
-    """Close the connection."""
-    writer.close()
-
-
-async def STAY(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:  # noqa: N802
-    """Say nothing, and leave the connection open."""
-
-
-async def START_TLS(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:  # noqa: N802
-    """Begin TLS; the peer does it, because it has the context."""
+__all__ = ["CLOSE", "START_TLS", "STAY", "Action", "Answer", "Peer", "Script", "drip", "flood"]
 
 
 def drip(pause: float = 0.05) -> Action:
@@ -50,42 +33,6 @@ def flood(chunk: bytes) -> Action:
             await asyncio.sleep(0)
 
     return action
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """What a peer says.
-
-    Attributes:
-        greeting: said to everybody who connects.
-        answers: pattern of a line -> the answer, the first match counts; a line that matches none is answered with silence.
-        turns: pattern of a line -> the script that answers this connection from the next line on.
-    """
-
-    greeting: Answer
-    answers: Sequence[tuple[str, Answer]] = ()
-    turns: Sequence[tuple[str, "Script"]] = ()
-
-    def but(self, *answers: tuple[str, Answer], greeting: Answer | None = None) -> "Script":
-        """The same script with other answers in front, also behind its turns."""
-        return replace(
-            self,
-            greeting=self.greeting if greeting is None else greeting,
-            answers=(*answers, *self.answers),
-            turns=tuple((pattern, script.but(*answers)) for pattern, script in self.turns),
-        )
-
-    def turning(self, pattern: str, script: "Script") -> "Script":
-        """The same script until a line matches."""
-        return replace(self, turns=((pattern, script), *self.turns))
-
-    def answer_to(self, line: str) -> Answer:
-        """The answer to a line."""
-        return next((answer for pattern, answer in self.answers if re.search(pattern, line)), b"")
-
-    def behind(self, line: str) -> "Script":
-        """The script that answers what comes after a line."""
-        return next((script for pattern, script in self.turns if re.search(pattern, line)), self)
 
 
 @dataclass(slots=True)
@@ -113,7 +60,7 @@ class Peer:
     @asynccontextmanager
     async def run(
         cls, script: Script, *, implicit: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None
-    ) -> "AsyncIterator[Peer]":
+    ) -> AsyncIterator["Peer"]:
         """Listen until the block ends, with TLS from the first byte or from START_TLS on."""
         peer = cls(script, _tls=starttls)
         server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=implicit)

@@ -27,9 +27,10 @@ from berth_connector.probe.steplog import StepLog, Stopped
 from berth_connector.redaction import Redactor
 from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import CredentialRef, Diagnosis, MailServer, Verification
+from berth_local.sandbox.providers.rows import spoken, token_error
 from berth_net import Address, HostGuard, HostNotFound, LookupFailed, Policy
 from berth_testing.clocks import SteppingClock
-from berth_testing.corpus.scenes import PASSWORD, USERNAME, Scene, refusing, spoken, token_error
+from berth_testing.corpus.scenes import PASSWORD, USERNAME, Scene, refusing
 from berth_testing.peers import Peer, Script
 from berth_testing.providers import PROVIDERS, UNKNOWN_SERVER
 from berth_testing.token_service import TokenService, token_service
@@ -186,7 +187,7 @@ class Stage:
         return WorkspaceKey(**fields), Credential({"client_secret": secret})
 
     async def _refuse_token(self, scene: Scene) -> Verification:
-        body = token_error(scene)
+        body = token_error(scene.rule, scene.reply)
 
         async def refuse(request: Request) -> Response | None:
             return JSONResponse(body, 400) if request.method == "POST" else None

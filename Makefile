@@ -56,6 +56,11 @@ diagnoses: develop ## Play every row of the table of diagnoses to the connector,
 diagnoses-page: develop ## Write what servers say into docs/diagnoses.md, from the table of diagnoses
 	$(VENV)/python -m berth_testing.diagnoses_page
 
+.PHONY: ispdb
+ispdb: develop ## Write the data of Thunderbird's mail services anew, FROM a clone of github.com/thunderbird/autoconfig
+	@test -n "$(FROM)" || { echo 'Name the clone: make ispdb FROM=../autoconfig' >&2; exit 2; }
+	git -C "$(FROM)" archive --format=tar HEAD ispdb LICENSE | $(VENV)/python -m berth_gateway.autoconfig.ispdb
+
 .PHONY: hostile
 hostile: develop ## Let the connector meet RUNS (10,000) hostile servers; prints time, memory, sockets and tasks
 	$(VENV)/python -m berth_testing.hostile $(or $(RUNS),10000)

@@ -17,8 +17,8 @@ from berth_connector.probe import Login, Prober, TokenGrant, client_context
 from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import CredentialRef, MailServer, Verification
 from berth_events.runtime.clock import SystemClock
+from berth_gateway.autoconfig.known import KnownServices
 from berth_gateway.autoconfig.lookup import Autoconfig
-from berth_gateway.autoconfig.services import KnownServices
 from berth_net import Address, HostGuard, HostNotFound, Policy, ServiceRecord
 from berth_net.http import ExchangeFailed, HttpClient, WebGuard
 from berth_net.urls import InvalidUrl, WebUrl

@@ -64,6 +64,7 @@ async def test_services_by_priority_and_weight(records: DnsMailRecords) -> None:
     )
     assert await records.services("_imap._tcp.acme.test") == (ServiceRecord("", 0),)
     assert await records.services("_submission._tcp.acme.test") == ()
+    assert await records.services(f"_submission._tcp.{'a.' * 120}test") == (), "too long for the DNS"
 
 
 @pytest.mark.parametrize("domain", ["failing.test", "silent.test"])

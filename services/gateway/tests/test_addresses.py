@@ -39,6 +39,36 @@ def test_what_is_no_address(text: str) -> None:
         MailAddress.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no @"),
+        ("alice", "no @"),
+        ("@acme.com", "before the @ is missing"),
+        ("alice@", "behind the @ is missing"),
+        ("a@b@acme.com", "more than one @"),
+        ('"a b"@acme.com', "in quotes"),
+        ('"a@b"@acme.com', "in quotes"),
+        ("a b@acme.com", "characters"),
+        ("ü" * 33 + "@acme.com", "longer than 64 bytes"),
+        (".a@acme.com", "dot"),
+        ("a..b@acme.com", "dot"),
+        ("alice@[10.0.0.1]", "not a domain name"),
+        ("alice@acme", "not a full domain name"),
+        ("alice@" + "a" * 64 + ".com", "not a domain name"),
+        ("a@" + "a." * 125 + "com", "longer than 254 bytes"),
+        ("x" * 64 + "@" + "a." * 93 + "com", None),
+        ("x" * 64 + "@" + "a." * 94 + "com", "longer than 254 bytes"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str | None) -> None:
+    if message is None:
+        assert MailAddress.parse(text).text == text
+        return
+    with pytest.raises(InvalidAddress, match=message):
+        MailAddress.parse(text)
+
+
 @given(st.text(max_size=80) | st.from_regex(r"[^@]{0,10}@[a-z0-9.\-é]{0,20}", fullmatch=True))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:

@@ -76,7 +76,7 @@ class DnsMailRecords:
             answer = await self._resolver.resolve(
                 dns.name.from_text(name), kind, lifetime=self._deadline, search=False, raise_on_no_answer=False
             )
-        except dns.resolver.NXDOMAIN:
+        except (dns.resolver.NXDOMAIN, dns.name.NameTooLong):  # what is too long for the DNS is not in it
             return []
         except dns.exception.DNSException as error:
             raise LookupFailed(f"The lookup of {name} failed: {type(error).__name__}.") from error

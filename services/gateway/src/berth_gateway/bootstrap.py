@@ -31,8 +31,8 @@ from berth_gateway.api.app import make_app
 from berth_gateway.api.idempotency import Idempotency
 from berth_gateway.api.rate_limits import RateLimits
 from berth_gateway.api.services import Services
+from berth_gateway.autoconfig.known import KnownServices
 from berth_gateway.autoconfig.lookup import Autoconfig
-from berth_gateway.autoconfig.services import KnownServices
 from berth_gateway.dialects.mailreach.imap_auth import ImapAuth
 from berth_gateway.dialects.smartlead.campaigns import Campaigns
 from berth_gateway.dialects.smartlead.labelling import Labelling

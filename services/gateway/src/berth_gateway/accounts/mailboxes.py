@@ -7,7 +7,7 @@ from uuid import UUID
 
 from berth_events.contracts import AccountSettings, CredentialRef, MailServer
 from berth_gateway.accounts.addresses import MailAddress
-from berth_gateway.autoconfig.lookup import Source
+from berth_gateway.autoconfig.findings import Source
 from berth_vault import Binding, Credential
 
 __all__ = ["Alias", "Change", "Mailbox", "Tenant", "binding"]

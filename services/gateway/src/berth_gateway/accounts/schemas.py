@@ -88,8 +88,10 @@ class Input(BaseModel):
 class ServerInput(Input):
     """A mail server and how to log in to it."""
 
-    host: Annotated[Text, Field(min_length=1, examples=["imap.acme.com"])]
-    port: int = Field(ge=1, le=65535, examples=[993])
+    host: Annotated[Text, Field(min_length=1, examples=["imap.acme.com"])] | None = Field(
+        default=None, description="left out: the provider's, or found by the domain"
+    )
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[993], description="needed with `host`")
     security: Literal["tls", "starttls", "auto"] | None = Field(
         default=None,
         description="default: `tls` on 993 and 465, `starttls` on 143, 587 and 2525, else `auto`: whichever the server speaks",

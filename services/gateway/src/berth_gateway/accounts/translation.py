@@ -10,7 +10,8 @@ from berth_gateway.accounts.mailboxes import Alias, Change, Mailbox
 from berth_gateway.accounts.schemas import AccountInput, ServerInput, Settings
 from berth_gateway.accounts.servers import PROVIDER_SERVERS, NamedServer, ServerVetting, default_security
 from berth_gateway.accounts.views import AccountView
-from berth_gateway.autoconfig.lookup import Findings, FindsServers, Source
+from berth_gateway.autoconfig.findings import Findings, Source
+from berth_gateway.autoconfig.lookup import FindsServers
 from berth_gateway.autoconfig.presentation import username_of
 from berth_gateway.errors import FieldFault, InvalidFields
 from berth_gateway.workspaces.mailboxes import ImportedMailbox
@@ -110,7 +111,9 @@ def credentials_of(body: CredentialsInput, view: AccountView) -> AccountInput:
     present: tuple[tuple[Protocol, MailServer | None], ...] = (("imap", view.imap), ("smtp", view.smtp))
     for protocol, server in present:
         if protocol in body.model_fields_set:
-            servers[protocol] = getattr(body, protocol)
+            given: ServerInput | None = getattr(body, protocol)
+            kept = provider == view.provider and given is not None and given.host is None
+            servers[protocol] = _at(server, given) if kept and server and given else given
         elif provider == view.provider:
             servers[protocol] = _as_input(server) if server else None
     return AccountInput(
@@ -122,6 +125,12 @@ def credentials_of(body: CredentialsInput, view: AccountView) -> AccountInput:
         seat_kind=view.seat_kind,
         **servers,
     )
+
+
+def _at(server: MailServer, given: ServerInput) -> ServerInput:
+    """What was given for a server that is not named: it is where it was."""
+    named = {name: getattr(given, name) for name in given.model_fields_set}
+    return _as_input(server).model_copy(update={name: value for name, value in named.items() if value is not None})
 
 
 def _as_input(server: MailServer) -> ServerInput:
@@ -153,11 +162,13 @@ async def mailbox_of(body: AccountInput, vetting: ServerVetting, finder: FindsSe
     found = await _found(body, address, finder)
     filled_in: dict[Protocol, Source] = {}
     for protocol, given in both:
-        server = _server(body, protocol, given, found, faults)
+        if given is None and not _without_host(body, protocol):
+            continue
+        server = _server(body, protocol, given or ServerInput(), found, faults)
         if server is None:
             continue
         servers[protocol] = server
-        place = found.best(protocol) if found and _left_out(body, protocol) else None
+        place = found.best(protocol) if found and _without_host(body, protocol) else None
         if place is not None:
             filled_in[protocol] = place.source
         secret = (given and given.password) or body.password
@@ -191,55 +202,60 @@ def _address(body: AccountInput, faults: list[FieldFault]) -> MailAddress | None
 
 async def _found(body: AccountInput, address: MailAddress | None, finder: FindsServers) -> Findings | None:
     """What autoconfiguration says, where there is a server to be filled in."""
-    wanted = body.provider == "custom" and any(_left_out(body, protocol) for protocol in ("imap", "smtp"))
+    wanted = body.provider == "custom" and any(_without_host(body, protocol) for protocol in ("imap", "smtp"))
     return await finder.find(address.domain) if wanted and address is not None else None
 
 
-def _left_out(body: AccountInput, protocol: str) -> bool:
-    """Nobody said anything of it: null would be that there is none."""
-    return protocol not in body.model_fields_set
+def _without_host(body: AccountInput, protocol: str) -> bool:
+    """Nobody said where it is: null would be that there is none."""
+    given: ServerInput | None = getattr(body, protocol)
+    return protocol not in body.model_fields_set if given is None else given.host is None
 
 
 def _server(
-    body: AccountInput,
-    protocol: Protocol,
-    given: ServerInput | None,
-    found: Findings | None,
-    faults: list[FieldFault],
+    body: AccountInput, protocol: Protocol, given: ServerInput, found: Findings | None, faults: list[FieldFault]
 ) -> NamedServer | None:
-    security, username = None, body.email.strip()
-    if given is None:
-        if not _left_out(body, protocol):
-            return None
+    username = body.email.strip()
+    host, port, security = given.host, given.port, given.security
+    if host is None:
+        for name in ("port", "security"):
+            if getattr(given, name) is not None:
+                remedy = f"Name `{protocol}.host` too, or leave it out."
+                faults.append(FieldFault(f"{protocol}.{name}", "It is of a server that is not named.", remedy))
         place = found.best(protocol) if found else None
         if place is not None:
-            given = ServerInput(host=place.host, port=place.port)
-            security, username = place.security, username_of(username, place)
+            host, port, security, username = place.host, place.port, place.security, username_of(username, place)
         elif protocol in PROVIDER_SERVERS[body.provider or "custom"]:
             host, port = PROVIDER_SERVERS[body.provider or "custom"][protocol]
-            given = ServerInput(host=host, port=port)
         else:
-            faults.append(_missing(protocol, found))
+            field = f"{protocol}.host" if protocol in body.model_fields_set else protocol
+            faults.append(_missing(protocol, field, found))
             return None
+    if port is None:
+        faults.append(FieldFault(f"{protocol}.port", "The field is missing.", "Send the port of the server."))
+        return None
     return NamedServer(
-        host=given.host,
-        port=given.port,
-        security=given.security or security or default_security(given.port),
+        host=host,
+        port=port,
+        security=security or default_security(port),
         username=given.username or username,
         host_field=f"{protocol}.host",
         port_field=f"{protocol}.port",
     )
 
 
-def _missing(protocol: Protocol, found: Findings | None) -> FieldFault:
+def _missing(protocol: Protocol, field: str, found: Findings | None) -> FieldFault:
     """No server was named, and none was found that a password may go to unasked."""
     remedy = f"Name the server, or send null for {_WITHOUT[protocol]}."
     if found is None:
-        return FieldFault(protocol, "The field is missing.", remedy)
+        return FieldFault(field, "The field is missing.", remedy)
+    if places := found.places(protocol):
+        detail = f"The field is missing, and {places[0].host} is named by a DNS record alone, which may be forged."
+        return FieldFault(field, detail, f"Name that server if it is right. {remedy}")
     if not found.complete:
         detail = "The field is missing, and the DNS did not say in time which server the domain has."
-        return FieldFault(protocol, detail, f"{remedy} Or send the request again.")
+        return FieldFault(field, detail, f"{remedy} Or send the request again.")
     if found.service is not None and not found.service.sign_in:
         detail = f"The field is missing, and {found.service.name} lets no other program sign in."
-        return FieldFault(protocol, detail, remedy)
-    return FieldFault(protocol, "The field is missing, and no server was found by the domain.", remedy)
+        return FieldFault(field, detail, remedy)
+    return FieldFault(field, "The field is missing, and no server was found by the domain.", remedy)

@@ -1,4 +1,4 @@
-"""Finds the servers of a domain's mailboxes: the table of services, then what the DNS says (MX; SRV: RFC 6186, RFC 8314).
+"""Finds the servers of a domain's mailboxes: two tables of services, then what the DNS says (MX; SRV: RFC 6186, RFC 8314).
 
 Nothing is fetched by HTTP from the domain: what it could say there, it can say in the DNS, and a host that strangers name
 is one more thing to be careful of.
@@ -6,74 +6,26 @@ is one more thing to be careful of.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, cast, get_args
 from typing import Protocol as Interface
 
-from berth_gateway.accounts.servers import default_security
-from berth_gateway.autoconfig.services import KnownServices, MailService, Protocol, Security, UsernameForm
-from berth_net import HostGuard, HostNotFound, HostRefused, LookupFailed, MailRecords, PortRefused, ServiceRecord
+from berth_gateway.autoconfig.findings import Confidence, Findings, Lookup, Outcome, Place, Source
+from berth_gateway.autoconfig.known import Exchange, KnownServices
+from berth_gateway.autoconfig.records import KINDS, Offer, in_time, offered
+from berth_gateway.autoconfig.services import MailService, Protocol, Server, Table
+from berth_net import HostGuard, MailRecords, PortRefused
 
-__all__ = ["Autoconfig", "Confidence", "Findings", "FindsServers", "Place", "Source"]
+__all__ = ["Autoconfig", "FindsServers"]
 
-Source = Literal["service_table", "mail_exchanger", "service_record"]
-Confidence = Literal["high", "medium"]
-T = TypeVar("T")
-
-#: Which records tell of which protocol, and how TLS begins there; implicit TLS is preferred (RFC 8314, section 3).
-_RECORDS: Final[tuple[tuple[str, Protocol, Security], ...]] = (
-    ("_imaps._tcp", "imap", "tls"),
-    ("_imap._tcp", "imap", "starttls"),
-    ("_submissions._tcp", "smtp", "tls"),
-    ("_submission._tcp", "smtp", "starttls"),
-)
-#: Of what a stranger publishes, so much is looked at.
-_PER_RECORD: Final = 3
+_PROTOCOLS: Final = cast("tuple[Protocol, ...]", get_args(Protocol))
+_TABLES: Final = cast("tuple[Table, ...]", get_args(Table))
+#: Of the exchanges that a stranger publishes, so many are looked at.
 _EXCHANGES: Final = 10
 _DOMAINS: Final = 2000
 _REMEMBERED_S: Final = 300.0
 #: Domains at once: an import may name ten thousand.
 _AT_ONCE: Final = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A server that was found.
-
-    Attributes:
-        confidence: `high` is a server of a known service, or one in the domain itself. `medium` is a host elsewhere that a
-            record names: DNS can be forged, so somebody has to agree before a password goes there (RFC 6186, section 6).
-    """
-
-    host: str
-    port: int
-    security: Security
-    username_form: UsernameForm
-    source: Source
-    confidence: Confidence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What is known of a domain's mailboxes.
-
-    Attributes:
-        service: that has them, when it is a known one.
-        imap: best first.
-        smtp: best first.
-        complete: False when a question was not answered in time, so that there may be more.
-    """
-
-    service: MailService | None = None
-    imap: tuple[Place, ...] = ()
-    smtp: tuple[Place, ...] = ()
-    complete: bool = True
-
-    def best(self, protocol: Protocol) -> Place | None:
-        """The server that a password may go to without asking anybody; None when there is none."""
-        places = self.imap if protocol == "imap" else self.smtp
-        return next((place for place in places if place.confidence == "high"), None)
 
 
 class FindsServers(Interface):
@@ -88,7 +40,7 @@ class Autoconfig:
     """Asks about each domain once at a time, and remembers complete answers for five minutes.
 
     Args:
-        services: the table.
+        services: the tables.
         records: what domains publish.
         guard: refuses hosts and ports that records name.
         deadline: seconds for a domain, all questions together.
@@ -112,11 +64,12 @@ class Autoconfig:
     async def find(self, domain: str) -> Findings:
         """See `FindsServers.find`."""
         service = self.services.of_domain(domain)
-        if service is not None:
+        if service is not None and (service.table == "service_table" or (service.imap and service.smtp)):
             return Findings(
                 service=service,
-                imap=_places(service, "imap", "service_table"),
-                smtp=_places(service, "smtp", "service_table"),
+                imap=tuple(self._places(service.imap, service.table, domain)),
+                smtp=tuple(self._places(service.smtp, service.table, domain)),
+                looked_up=tuple(_in_tables(domain, service)),
             )
         now = self._monotonic()
         task, until = self._known.get(domain, (None, now))
@@ -124,7 +77,7 @@ class Autoconfig:
             self._known.pop(domain, None)
             if len(self._known) >= _DOMAINS:
                 del self._known[next(iter(self._known))]  # the oldest
-            task = asyncio.create_task(self._look_up(domain))
+            task = asyncio.create_task(self._look_up(domain, service))
             self._known[domain] = (task, now + _REMEMBERED_S)
             task.add_done_callback(lambda done: self._forget_incomplete(domain, done))
         return await asyncio.shield(task)  # a caller that gives up does not take the answer from the others
@@ -138,100 +91,129 @@ class Autoconfig:
         if useless and self._known.get(domain, (None, 0.0))[0] is task:
             del self._known[domain]
 
-    async def _look_up(self, domain: str) -> Findings:
+    async def _look_up(self, domain: str, service: MailService | None) -> Findings:
         until = asyncio.get_running_loop().time() + self._deadline
         try:
             async with asyncio.timeout_at(until):  # the wait for a place counts
                 await self._at_once.acquire()
         except TimeoutError:
-            return Findings(complete=False)
+            return Findings(service=service, looked_up=tuple(_in_tables(domain, service)), complete=False)
         try:
-            return await self._ask_all(domain, until)
+            return await self._ask_all(domain, service, until)
         finally:
             self._at_once.release()
 
-    async def _ask_all(self, domain: str, until: float) -> Findings:
-        exchanging = asyncio.create_task(_in_time(self._records.exchanges(domain), until))
-        offers = await asyncio.gather(*(_in_time(self._offered(domain, *record), until) for record in _RECORDS))
-        exchanges = await exchanging
-        services = map(self.services.of_exchange, (exchanges or ())[:_EXCHANGES])
-        service = next((found for found in services if found), None)
-        places: dict[Protocol, dict[tuple[str, int], Place]] = {"imap": {}, "smtp": {}}
-        if service is not None:
-            for protocol, by_host in places.items():
-                by_host.update(
-                    {(place.host, place.port): place for place in _places(service, protocol, "mail_exchanger")}
+    async def _ask_all(self, domain: str, service: MailService | None, until: float) -> Findings:
+        """Ask the DNS, for what the table's line of the domain, if there is one, does not say."""
+        exchanges, offers = await asyncio.gather(
+            in_time(self._records.exchanges(domain), until),
+            asyncio.gather(*(offered(kind, domain, self._records, self._guard, until=until) for kind in KINDS)),
+        )
+        exchange = self._exchange(exchanges or ())
+        imap, smtp = (
+            _each_once(
+                self._all_places(
+                    protocol, domain, service, exchange, [offer for offer in offers if offer.kind.protocol == protocol]
                 )
-        for offer in offers:
-            for protocol, place in offer.places if offer else ():
-                places[protocol].setdefault((place.host, place.port), place)
+            )
+            for protocol in _PROTOCOLS
+        )
         return Findings(
-            service=service,
-            imap=tuple(places["imap"].values()),
-            smtp=tuple(places["smtp"].values()),
-            complete=exchanges is not None and all(offer is not None and offer.complete for offer in offers),
+            service=service or (exchange and exchange.service) or self._service_of(imap + smtp),
+            imap=imap,
+            smtp=smtp,
+            looked_up=(
+                *_in_tables(domain, service),
+                Lookup("mail_exchanger", f"{domain} MX", _outcome(exchanges, exchange)),
+                *(Lookup("service_record", f"{offer.kind.label}.{domain} SRV", offer.outcome) for offer in offers),
+            ),
+            complete=exchanges is not None and all(offer.complete for offer in offers),
         )
 
-    async def _offered(self, domain: str, label: str, protocol: Protocol, security: Security) -> "_Offer":
-        """The servers of one kind of record that may be dialled."""
-        found = (await self._records.services(f"{label}.{domain}"))[:_PER_RECORD]
-        vetted = await asyncio.gather(*(self._vet(record) for record in found if record.host))
-        return _Offer(
-            places=[
-                (
-                    protocol,
-                    Place(
-                        host=record.host,
-                        port=record.port,
-                        security=security,
-                        username_form="address",
-                        source="service_record",
-                        confidence="high" if f".{record.host}".endswith(f".{domain}") else "medium",
-                    ),
-                )
-                for record in vetted
-                if isinstance(record, ServiceRecord)
-            ],
-            complete="unanswered" not in vetted,
-        )
+    def _exchange(self, hosts: tuple[str, ...]) -> Exchange | None:
+        """Whoever takes the mail; of several the first that is certain, else the first."""
+        known = [found for host in hosts[:_EXCHANGES] if (found := self.services.of_exchange(host))]
+        return next((found for found in known if found.certain), known[0] if known else None)
 
-    async def _vet(self, record: ServiceRecord) -> ServiceRecord | Literal["refused", "unanswered"]:
-        """The record with its host in canonical form. Why it is refused is nobody's business who publishes it."""
-        try:
-            vetted = await self._guard.vet(record.host, record.port)
-        except (PortRefused, HostRefused, HostNotFound):
-            return "refused"
-        except LookupFailed:
-            return "unanswered"
-        return ServiceRecord(vetted.host, vetted.port)
+    def _all_places(
+        self,
+        protocol: Protocol,
+        domain: str,
+        service: MailService | None,
+        exchange: Exchange | None,
+        offers: Sequence[Offer],
+    ) -> Iterator[Place]:
+        """What was found of one protocol, best first."""
+        if service is not None:
+            yield from self._places(service.servers(protocol), service.table, domain)
+        if exchange is not None:
+            # what the domain says that it does not offer, it has nowhere
+            without = {offer.kind.security for offer in offers if offer.outcome == "not_offered"}
+            servers = (server for server in exchange.service.servers(protocol) if server.security not in without)
+            yield from self._places(servers, "mail_exchanger", domain, "high" if exchange.certain else "medium")
+        for offer in offers:
+            yield from self._offered_places(offer, domain)
+
+    def _places(
+        self, servers: Iterable[Server], source: Source, domain: str, confidence: Confidence = "high"
+    ) -> Iterator[Place]:
+        """Servers of a service, at ports that may be dialled. A host with the domain in it is there for its own domains alone."""
+        for server in servers:
+            if server.of_domain and source == "mail_exchanger":
+                continue
+            try:
+                self._guard.check_port(server.port)
+            except PortRefused:
+                continue
+            yield Place(
+                host=server.host.replace("{domain}", domain),
+                port=server.port,
+                security=server.security,
+                username_form=server.username,
+                authentication=server.authentication,
+                source=source,
+                confidence=confidence,
+            )
+
+    def _offered_places(self, offer: Offer, domain: str) -> Iterator[Place]:
+        for record in offer.records:
+            known = f".{record.host}".endswith(f".{domain}") or self.services.of_host(record.host)
+            yield Place(
+                host=record.host,
+                port=record.port,
+                security=offer.kind.security,
+                username_form="address",  # the first to be tried (RFC 6186, section 4)
+                source="service_record",
+                confidence="high" if known else "medium",
+            )
+
+    def _service_of(self, places: Iterable[Place]) -> MailService | None:
+        """The service whose server the records name."""
+        return next((service for place in places if (service := self.services.of_host(place.host))), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What records name and may be dialled; whether every question about it was answered."""
-
-    places: list[tuple[Protocol, Place]]
-    complete: bool
-
-
-async def _in_time(question: Awaitable[T], until: float) -> T | None:
-    """The answer, or None when there is none by then."""
-    try:
-        async with asyncio.timeout_at(until):
-            return await question
-    except (LookupFailed, TimeoutError):
-        return None
+def _in_tables(domain: str, service: MailService | None) -> Iterator[Lookup]:
+    """Where was looked without asking anybody."""
+    for table in _TABLES:
+        found = service is not None and service.table == table
+        yield Lookup(table, domain, "found" if found else "nothing")
+        if found:
+            return
 
 
-def _places(service: MailService, protocol: Protocol, source: Source) -> tuple[Place, ...]:
-    return tuple(
-        Place(
-            host=server.host,
-            port=server.port,
-            security=default_security(server.port),
-            username_form=service.imap_username if protocol == "imap" and source == "service_table" else "address",
-            source=source,
-            confidence="high",
-        )
-        for server in service.servers(protocol)
-    )
+def _outcome(exchanges: tuple[str, ...] | None, exchange: Exchange | None) -> Outcome:
+    if exchanges is None:
+        return "unanswered"
+    if exchange is not None:
+        return "found"
+    return "unknown" if exchanges else "nothing"
+
+
+def _each_once(places: Iterable[Place]) -> tuple[Place, ...]:
+    """Without what was found before; what was found twice, and once with confidence, is that."""
+    found: dict[tuple[str, int], Place] = {}
+    for place in places:
+        known = found.setdefault((place.host, place.port), place)
+        if known.confidence != "high" and place.confidence == "high":
+            found[place.host, place.port] = place
+    return tuple(found.values())

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from berth_events.contracts import Provider
-from berth_gateway.autoconfig.lookup import Confidence, Source
-from berth_gateway.autoconfig.services import SignIn, UsernameForm
+from berth_gateway.autoconfig.findings import Confidence, Outcome, Source
+from berth_gateway.autoconfig.services import Authentication, Security, SignIn, Table, UsernameForm
 
-__all__ = ["Autoconfiguration", "FilledIn", "FoundServer"]
+__all__ = ["Autoconfiguration", "FilledIn", "FoundServer", "LookedUp", "MailServiceSummary"]
 
 FilledIn = Annotated[
     dict[Literal["imap", "smtp"], Source],
@@ -21,15 +21,21 @@ class FoundServer(BaseModel):
 
     host: str
     port: int
-    security: Literal["tls", "starttls", "auto"]
-    username: str
-    username_form: UsernameForm
+    security: Security
+    username: str = Field(description="made from the address as it was sent, with a `+tag` if it has one")
+    username_form: UsernameForm = Field(
+        description="`address`: name@example.com; `local_part`: name; `address_with_dot`: name.example.com"
+    )
+    authentication: list[Authentication] = Field(
+        description="what the server takes, best first; `encrypted_password`: by CRAM-MD5 or the like; empty: not known"
+    )
     source: Source = Field(
-        description="`service_table`: a service's own address; `mail_exchanger`: the domain's MX is a service's; "
-        "`service_record`: an SRV record (RFC 6186, RFC 8314)"
+        description="`service_table`: an address of a mail service itself; `ispdb`: likewise, in Thunderbird's database; "
+        "`mail_exchanger`: the domain's MX is a service's; `service_record`: an SRV record (RFC 6186, RFC 8314)"
     )
     confidence: Confidence = Field(
-        description="`medium`: a record names a host outside the domain; ask before a password goes there"
+        description="`medium`: only a record names the host, which is neither in the domain nor a known service's, or only the "
+        "network of the MX suggests the service; ask before a password goes there"
     )
 
 
@@ -38,8 +44,23 @@ class MailServiceSummary(BaseModel):
 
     code: str
     name: str
-    sign_in: list[SignIn] = Field(description="what it takes from programs; empty: nothing")
+    table: Table = Field(description="who says so: Berth's own table, or Thunderbird's ISPDB (MPL 2.0)")
+    sign_in: list[SignIn] = Field(
+        description="what it takes from programs; no `password`: the normal one is refused; empty: nothing"
+    )
     help_url: str | None = Field(description="how to get it")
+
+
+class LookedUp(BaseModel):
+    """One place where was looked."""
+
+    source: Source
+    question: str = Field(description="the domain; for the DNS, name and type of the records", examples=["acme.com MX"])
+    outcome: Outcome = Field(
+        description="`found`; `nothing`: no such line or record; `unknown`: there is an MX, of no known service; "
+        "`not_offered`: the domain says that it has none (a target of `.`); `refused`: no host that is named there exists "
+        "and may be connected to; `unanswered`: the name servers failed, or did not answer in time"
+    )
 
 
 class Autoconfiguration(BaseModel):
@@ -51,4 +72,5 @@ class Autoconfiguration(BaseModel):
     service: MailServiceSummary | None = Field(description="null: none that Berth knows")
     imap: list[FoundServer] = Field(description="best first")
     smtp: list[FoundServer] = Field(description="best first")
+    looked_up: list[LookedUp] = Field(description="where was looked, in this order; it ends where all was known")
     complete: bool = Field(description="false: a question to the DNS was not answered in time; ask again")

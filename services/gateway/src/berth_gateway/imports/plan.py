@@ -7,7 +7,7 @@ from uuid import UUID
 
 from berth_gateway.accounts.addresses import MailAddress
 from berth_gateway.accounts.bulk import Admission
-from berth_gateway.autoconfig.lookup import Source
+from berth_gateway.autoconfig.findings import Source
 from berth_gateway.errors import FieldFault
 
 __all__ = ["Candidate", "Plan", "Rejection", "RejectionCode", "Row", "decide", "rejected"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from berth_events.contracts import MailServer
 from berth_gateway.accounts.servers import NamedServer, ServerVetting
-from berth_gateway.autoconfig.lookup import Findings, FindsServers
+from berth_gateway.autoconfig.findings import Findings
+from berth_gateway.autoconfig.lookup import FindsServers
 from berth_gateway.errors import FieldFault
 from berth_net import Address, AddressResolver
 

@@ -11,6 +11,7 @@ AUTOCONFIGURATION: Final[dict[str, Any]] = {
     "service": {
         "code": "fastmail",
         "name": "Fastmail",
+        "table": "service_table",
         "sign_in": ["app_password"],
         "help_url": "https://www.fastmail.help/hc/en-us/articles/360058752854",
     },
@@ -21,6 +22,7 @@ AUTOCONFIGURATION: Final[dict[str, Any]] = {
             "security": "tls",
             "username": "alice@acme.com",
             "username_form": "address",
+            "authentication": ["password"],
             "source": "mail_exchanger",
             "confidence": "high",
         }
@@ -32,10 +34,20 @@ AUTOCONFIGURATION: Final[dict[str, Any]] = {
             "security": security,
             "username": "alice@acme.com",
             "username_form": "address",
+            "authentication": ["password"],
             "source": "mail_exchanger",
             "confidence": "high",
         }
         for port, security in ((465, "tls"), (587, "starttls"))
+    ],
+    "looked_up": [
+        {"source": "service_table", "question": "acme.com", "outcome": "nothing"},
+        {"source": "ispdb", "question": "acme.com", "outcome": "nothing"},
+        {"source": "mail_exchanger", "question": "acme.com MX", "outcome": "found"},
+        *(
+            {"source": "service_record", "question": f"{label}._tcp.acme.com SRV", "outcome": "nothing"}
+            for label in ("_imaps", "_imap", "_submissions", "_submission")
+        ),
     ],
     "complete": True,
 }

@@ -227,7 +227,9 @@ async def _derived(
 def _services_imap(body: CreateMailbox, autoconfig: Autoconfig) -> str | None:
     service = autoconfig.services.of_smtp(_smtp_host(body))
     if service is not None:
-        return service.imap[0].host
+        return next(
+            (server.host for server in service.imap if server.port == _IMAP_PORT and not server.of_domain), None
+        )
     servers = PROVIDER_SERVERS[provider_of(body.provider)]
     return servers["imap"][0] if servers else None
 

@@ -24,7 +24,11 @@ RECHECK: Final = "recheck"
 
 
 class VerificationRequest(ConnectionSettings):
-    """One verification: whose, why, and with which servers and credential."""
+    """One verification: whose, why, and with which servers and credential.
+
+    Attributes:
+        may_wait: while its workspace is rejected it is put off instead of failing, because nobody waits for this one result.
+    """
 
     account_id: UUID
     organization_id: UUID
@@ -32,6 +36,7 @@ class VerificationRequest(ConnectionSettings):
     address: str
     reason: Reason
     correlation_id: UUID | None = None
+    may_wait: bool = False
 
     @property
     def asked_for(self) -> bool:
@@ -78,6 +83,7 @@ def work_of(
         workspace_id=event.workspace_id,
         reason=event.reason if isinstance(event, AccountVerificationRequested) else "requested",
         correlation_id=envelope.correlation_id,
+        may_wait=isinstance(event, AccountRequested) and event.import_id is not None,
     )
     return WorkItem(
         key=envelope.event_id if request.reason == "dry_run" else request.account_id,

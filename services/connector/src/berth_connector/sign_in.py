@@ -1,8 +1,9 @@
 """How an account signs in: with passwords of its own, or with an access token that its email workspace gets."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from berth_connector.oauth import IMAP_ROLE, SMTP_ROLE, TokenSource, WorkspaceKey
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from berth_vault import VaultReader
 
 __all__ = ["Erased", "NotYet", "Ready", "SignIn", "Via"]
+
+#: A proof takes a request or two.
+_PROOF_PAUSE: Final = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """The account's workspace has not arrived: topics have no common order."""
+    """The account's workspace has not arrived, because topics have no common order; or it is just being proven."""
+
+    pause: timedelta = timedelta(seconds=2)
 
 
 class SignIn:
@@ -109,9 +115,12 @@ class SignIn:
         """With an access token. While the workspace is paused nobody is asked: why it is stands for its accounts too."""
         async with self._pool.acquire() as connection:
             workspace = await workspaces.find(connection, workspace_id)
+            unproven = request.may_wait and await workspaces.awaits_proof(connection, workspace_id)
         if workspace is None:  # its event is on its way, unless it was removed
             await self._open(request)
             return NotYet()
+        if unproven:  # else a thousand accounts would find out what one question tells
+            return NotYet(_PROOF_PAUSE)
         key = workspace.usable
         via = Via(workspace_id, key, paused=workspace.paused is not None)
         if workspace.paused is not None:

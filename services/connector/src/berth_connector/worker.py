@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Mailboxes", "Verified", "VerifyHandler"]
 
-#: How long an account waits for the event about its workspace.
-_WORKSPACE_PAUSE: Final = timedelta(seconds=2)
 #: How long a workspace waits for further accounts of it that somebody reconnects, to be asked for once.
 _RECONNECT_PAUSE: Final = timedelta(seconds=2)
 
@@ -119,6 +117,8 @@ class VerifyHandler:
             request, imap_too = account.request, not account.imap_issue
             fresh = account.standing.retry_policy == "once_fresh_token"
             worked = account.standing.state == "connected"
+            if account.standing.state == "unknown":  # put off before, or failed with its workspace
+                request = request.model_copy(update={"may_wait": True})
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
@@ -143,7 +143,7 @@ class VerifyHandler:
         if result is None:
             return
         if isinstance(result, NotYet):
-            await self._queue.schedule(connection, [again(job, self._clock.now() + _WORKSPACE_PAUSE)])
+            await self._queue.schedule(connection, [again(job, self._clock.now() + result.pause)])
             return
         if isinstance(result, Erased):
             await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
@@ -185,7 +185,9 @@ class VerifyHandler:
 
         Workspaces are locked before accounts, and only when there is something to say of them.
         """
-        workspace = await workspaces.find(connection, via.workspace_id)
+        waits = verified.request.may_wait
+        look = workspaces.hold if via.paused and waits else workspaces.find
+        workspace = await look(connection, via.workspace_id)
         if workspace is None:
             _log.info("verification.obsolete", account_id=str(verified.request.account_id), because="workspace removed")
             return False
@@ -196,11 +198,11 @@ class VerifyHandler:
         if via.paused and verified.request.reason == "reconnect":  # perhaps it was mended: nobody tells us of a consent
             await self._queue.request(connection, [self._proof_of(job, via, _RECONNECT_PAUSE)])
         if diagnosis is None or via.paused:
-            return True
+            return not (via.paused and waits)  # put off: when the workspace works, it is looked at (`resumable`)
         if concerns_workspace(diagnosis):
             await reject(self._store, connection, job, workspace, via.key, diagnosis)
-            if via.key != workspace.newest:
-                # the old secret has ended before the new one was proven: go on with that one
+            if via.key != workspace.newest or waits:
+                # the old secret has ended before the new one was proven: go on with that one. Or find it paused, and wait
                 await self._queue.schedule(connection, [again(job, self._clock.now())])
                 return False
         elif concerns_domain(diagnosis) and workspace.state != "rejected":

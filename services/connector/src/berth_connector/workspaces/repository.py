@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Workspace",
+    "awaits_proof",
     "count_failure",
     "find",
     "forget",
+    "hold",
     "lock",
     "reject",
     "remove",
@@ -132,6 +134,24 @@ async def lock(connection: "Connection", workspace_id: UUID) -> Workspace | None
     return _workspace(
         await connection.fetchrow("SELECT * FROM email_workspace WHERE workspace_id = $1 FOR UPDATE", workspace_id)
     )
+
+
+async def hold(connection: "Connection", workspace_id: UUID) -> Workspace | None:
+    """The workspace, as it stays until the transaction ends: whoever proves it meanwhile sees what was decided by it."""
+    return _workspace(
+        await connection.fetchrow("SELECT * FROM email_workspace WHERE workspace_id = $1 FOR SHARE", workspace_id)
+    )
+
+
+async def awaits_proof(connection: "Connection", workspace_id: UUID) -> bool:
+    """Whether it is about to be asked for the first time, or for the mailboxes of an import, if it gives tokens."""
+    found: bool = await connection.fetchval(
+        """SELECT EXISTS (SELECT FROM work JOIN email_workspace w ON w.workspace_id = work.key
+                           WHERE work.key = $1 AND work.state IN ('ready', 'leased')
+                             AND (work.payload->'subjects' <> '[]' OR w.state = 'unknown' AND w.failures = 0))""",
+        workspace_id,
+    )
+    return found
 
 
 async def verify(connection: "Connection", workspace_id: UUID, now: datetime) -> None:

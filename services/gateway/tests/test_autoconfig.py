@@ -8,9 +8,11 @@ import pytest
 
 from berth_events.contracts import AccountRequested, AccountVerificationRequested
 from berth_gateway.accounts.servers import PROVIDER_SERVERS
-from berth_gateway.autoconfig.findings import Findings
+from berth_gateway.autoconfig.findings import Findings, Lookup, Place
 from berth_gateway.autoconfig.known import KnownServices
 from berth_gateway.autoconfig.lookup import Autoconfig
+from berth_gateway.autoconfig.presentation import username_of
+from berth_gateway.autoconfig.services import UsernameForm
 from berth_gateway.imports.vetting import ServersOfOneImport
 from berth_net import HostGuard, LookupFailed, ServiceRecord
 from berth_testing.gateway_harness import GatewayHarness, NamedHosts, Project, account_body
@@ -138,6 +140,108 @@ async def test_what_may_not_be_dialled_is_not_found(host: str, port: int, addres
     assert outcomes(found)["_imaps._tcp.acme.com SRV"] == ("refused" if host else "not_offered")
 
 
+async def test_what_the_domain_does_not_offer_it_has_nowhere() -> None:
+    records = Records()
+    records.exchanged["acme.com"] = ("aspmx.l.google.com",)
+    records.offered["_imaps._tcp.acme.com"] = records.offered["_submissions._tcp.acme.com"] = (ServiceRecord("", 0),)
+    found = await autoconfig(records).find("acme.com")
+    assert hosts(found) == ([], ["smtp.gmail.com:587"]), "neither implicit TLS nor IMAP, but STARTTLS"
+    assert outcomes(found) == {
+        "acme.com": "nothing",
+        "acme.com MX": "found",
+        "_imaps._tcp.acme.com SRV": "not_offered",
+        "_imap._tcp.acme.com SRV": "nothing",
+        "_submissions._tcp.acme.com SRV": "not_offered",
+        "_submission._tcp.acme.com SRV": "nothing",
+    }
+
+
+async def test_a_known_services_host_needs_nobodys_agreement() -> None:
+    records = Records()
+    records.known = {"imap.fastmail.com": "9.9.9.9"}
+    records.offered["_imaps._tcp.acme.com"] = (ServiceRecord("imap.fastmail.com", 993),)
+    found = await autoconfig(records).find("acme.com")
+    assert [(place.source, place.confidence) for place in found.imap] == [("service_record", "high")]
+    assert found.service is not None
+    assert (found.service.code, found.service.sign_in) == ("fastmail", ("app_password",))
+
+
+# -- Thunderbird's database
+
+
+async def test_a_domain_of_the_database_needs_no_question() -> None:
+    records = Records(failing=True)
+    found = await autoconfig(records).find("free.fr")
+    assert (hosts(found), found.complete) == ((["imap.free.fr:993"], ["smtp.free.fr:465"]), True)
+    assert {(place.source, place.confidence, place.username_form) for place in (*found.imap, *found.smtp)} == {
+        ("ispdb", "high", "local_part")
+    }
+    assert found.looked_up == (Lookup("service_table", "free.fr", "nothing"), Lookup("ispdb", "free.fr", "found"))
+    assert not records.asked
+
+
+async def test_a_host_with_the_domain_in_it_is_the_domains_own() -> None:
+    found = await autoconfig(Records()).find("inbox.eu")
+    assert hosts(found) == (["mail.inbox.eu:993"], ["mail.inbox.eu:465"])
+    records = Records()
+    records.exchanged["acme.com"] = ("mx.inbox.eu",)
+    found = await autoconfig(records).find("acme.com")
+    assert (found.service and found.service.code, hosts(found)) == ("inbox.lv", ([], [])), "not mail.acme.com"
+
+
+async def test_what_the_database_does_not_know_is_asked_for() -> None:
+    """Of POP3 and plain text it keeps nothing, and no port but those for mail is proposed."""
+    records = Records()
+    records.known = {"imap.yahoo.co.jp": "9.9.9.9"}
+    records.offered["_imaps._tcp.yahoo.co.jp"] = (ServiceRecord("imap.yahoo.co.jp", 993),)
+    found = await autoconfig(records).find("yahoo.co.jp")
+    assert [(place.host, place.source) for place in found.imap] == [("imap.yahoo.co.jp", "service_record")]
+    assert [(place.host, place.source) for place in found.smtp] == [("smtp.mail.yahoo.co.jp", "ispdb")]
+    assert list(outcomes(found).items())[:2] == [("yahoo.co.jp", "found"), ("yahoo.co.jp MX", "nothing")]
+    for domain in ("rediffmail.com", "clustermail.de"):  # 586 and 25
+        found = await autoconfig(Records()).find(domain)
+        assert {place.port for place in found.smtp} <= {465, 587}
+
+
+@pytest.mark.parametrize(
+    ("exchange", "code", "confidence"),
+    [
+        ("mx01.ispgateway.de", "df.eu", "high"),
+        ("www42.your-server.de", "hetzner.de", "high"),
+        ("your-server.de", "hetzner.de", "high"),
+        ("static.9-9-9-9.clients.your-server.de", "hetzner.de", "medium"),
+        ("acme.central.biz.rr.com", "rr.com", "medium"),
+        ("mx1.pub.mailpod1.one.com", "onecom", "high"),
+        ("yourserver.de", None, None),
+    ],
+)
+async def test_whoever_takes_the_mail_may_be_a_customers_machine(
+    exchange: str, code: str | None, confidence: str | None
+) -> None:
+    records = Records()
+    records.exchanged["acme.com"] = (exchange,)
+    found = await autoconfig(records).find("acme.com")
+    assert (found.service and found.service.code) == code
+    assert {place.confidence for place in (*found.imap, *found.smtp)} == ({confidence} if confidence else set())
+    assert {place.source for place in (*found.imap, *found.smtp)} <= {"mail_exchanger"}
+
+
+async def test_of_several_that_take_the_mail_a_certain_one_counts() -> None:
+    records = Records()
+    records.exchanged["acme.com"] = ("acme.central.biz.rr.com", "mx01.ispgateway.de")
+    found = await autoconfig(records).find("acme.com")
+    assert (found.service and found.service.code, found.best("imap") is not None) == ("df.eu", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "username"),
+    [("address", "Alice+x@ACME.com"), ("local_part", "Alice+x"), ("address_with_dot", "Alice+x.ACME.com")],
+)
+def test_user_names_are_made_from_the_address_as_it_was_written(form: UsernameForm, username: str) -> None:
+    place = Place(host="a.test", port=993, security="tls", username_form=form, source="ispdb", confidence="high")
+    assert username_of("Alice+x@ACME.com", place) == username
+
+
 async def test_a_question_without_an_answer_costs_neither_the_others_nor_the_time() -> None:
     records = Records()
     records.exchanged["slow.test"] = ("mx1.emailsrvr.com",)
@@ -145,9 +249,11 @@ async def test_a_question_without_an_answer_costs_neither_the_others_nor_the_tim
     async with asyncio.timeout(1):
         found = await finder.find("slow.test")
     assert (found.service and found.service.code, found.complete) == ("rackspace", False)
+    assert outcomes(found)["_imaps._tcp.slow.test SRV"] == "unanswered"
     await finder.find("slow.test")
     assert records.asked["slow.test"] == 2, "what is incomplete is not remembered"
-    assert not (await autoconfig(Records(failing=True)).find("acme.com")).complete
+    found = await autoconfig(Records(failing=True)).find("acme.com")
+    assert (found.complete, outcomes(found)["acme.com MX"]) == (False, "unanswered")
 
 
 async def test_each_domain_is_asked_about_once_and_some_at_a_time() -> None:
@@ -201,6 +307,7 @@ async def test_an_address_is_looked_up(harness: GatewayHarness, project: Project
         }
     ]
     assert [server["port"] for server in body["smtp"]] == [587, 465]
+    assert [lookup["outcome"] for lookup in body["looked_up"]] == ["nothing", "nothing", "found", *["nothing"] * 4]
 
 
 async def test_nothing_is_an_answer_too(project: Project) -> None:
@@ -218,6 +325,7 @@ async def test_no_address_and_no_scope(harness: GatewayHarness, project: Project
     answer = await project.http.get("/v1/autoconfig", params={"email": "nobody"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "email"
+    assert "no @" in answer.json()["errors"][0]["detail"]
     other = await harness.project(project.organization_id, scopes=["accounts:write"])
     assert (await other.http.get("/v1/autoconfig", params={"email": "a@b.test"})).status_code == 403
 
@@ -268,7 +376,52 @@ async def test_a_password_goes_to_no_host_elsewhere_that_a_record_names(
     harness.resolver.offered["_imaps._tcp.acme.com"] = (ServiceRecord("mail.host.test", 993),)
     answer = await project.http.post("/v1/accounts", json=without_servers(email="alice@acme.com"))
     assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["imap"])
+    assert "mail.host.test" in answer.json()["errors"][0]["detail"]
     assert [server["confidence"] for server in (await found(project, "alice@acme.com"))["imap"]] == ["medium"]
+
+
+async def test_a_user_name_is_what_the_service_wants(harness: GatewayHarness, project: Project) -> None:
+    answer = await project.http.post("/v1/accounts", json=without_servers(email="alice@free.fr"))
+    assert (answer.status_code, answer.json()["filled_in"]) == (202, {"imap": "ispdb", "smtp": "ispdb"})
+    [event] = [each for each in await harness.published() if isinstance(each, AccountRequested)]
+    assert event.imap is not None
+    assert event.smtp is not None
+    assert (event.imap.host, event.imap.username, event.smtp.username) == ("imap.free.fr", "alice", "alice")
+
+
+async def test_a_server_without_a_host_is_found_and_what_was_said_of_it_counts(
+    harness: GatewayHarness, project: Project
+) -> None:
+    offer(harness)
+    body = account_body(email="alice@acme.com", imap={"username": "mailbox-7", "password": "of imap"})
+    answer = await project.http.post("/v1/accounts", json=body)
+    assert (answer.status_code, answer.json()["filled_in"]) == (202, {"imap": "service_record"}), answer.text
+    assert answer.json()["imap"] == {
+        "host": "imap.acme.com",
+        "port": 993,
+        "security": "tls",
+        "username": "mailbox-7",
+    }
+    place = f"/v1/accounts/{answer.json()['id']}/credentials"
+    answer = await project.http.put(place, json={"password": "new", "imap": {"username": "mailbox-8"}})
+    assert answer.status_code == 202, answer.text
+    [*_, event] = [each for each in await harness.published() if isinstance(each, AccountVerificationRequested)]
+    assert event.imap is not None
+    assert (event.imap.host, event.imap.port, event.imap.username) == ("imap.acme.com", 993, "mailbox-8")
+
+
+async def test_what_belongs_to_a_host_needs_it(harness: GatewayHarness, project: Project) -> None:
+    offer(harness)
+    body = account_body(email="alice@acme.com", imap={"port": 993, "security": "tls"}, smtp={"host": "smtp.acme.com"})
+    answer = await project.http.post("/v1/accounts", json=body)
+    fields = [error["field"] for error in answer.json()["errors"]]
+    assert (answer.status_code, fields) == (422, ["imap.port", "imap.security", "smtp.port"])
+    body = account_body(email="alice@unknown.test", imap={"username": "x"})
+    answer = await project.http.post("/v1/accounts", json=body)
+    assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["imap.host"])
+    body = account_body(email="alice@acme.com", provider="gmail", imap={"username": "x"}, smtp={})
+    answer = await project.http.post("/v1/accounts", json=body)
+    assert (answer.status_code, answer.json()["imap"]["host"]) == (202, "imap.gmail.com")
 
 
 async def test_what_is_not_found_has_to_be_named(harness: GatewayHarness, project: Project) -> None:

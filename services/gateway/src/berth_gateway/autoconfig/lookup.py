@@ -64,13 +64,12 @@ class Autoconfig:
     async def find(self, domain: str) -> Findings:
         """See `FindsServers.find`."""
         service = self.services.of_domain(domain)
-        if service is not None and (service.table == "service_table" or (service.imap and service.smtp)):
-            return Findings(
-                service=service,
-                imap=tuple(self._places(service.imap, service.table, domain)),
-                smtp=tuple(self._places(service.smtp, service.table, domain)),
-                looked_up=tuple(_in_tables(domain, service)),
+        if service is not None:
+            imap, smtp = (
+                tuple(self._places(service.servers(protocol), service.table, domain)) for protocol in _PROTOCOLS
             )
+            if service.table == "service_table" or (imap and smtp):
+                return Findings(service=service, imap=imap, smtp=smtp, looked_up=tuple(_in_tables(domain, service)))
         now = self._monotonic()
         task, until = self._known.get(domain, (None, now))
         if task is None or until <= now:

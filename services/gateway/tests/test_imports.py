@@ -316,22 +316,34 @@ async def test_accounts_that_fail_go_when_that_was_asked_for(harness: GatewayHar
     assert len(await harness.credentials()) == 1, "the workspace's"
 
 
-async def test_an_import_tells_that_its_workspace_is_rejected(harness: GatewayHarness, project: Project) -> None:
+async def test_a_rejected_workspace_stops_an_import_until_it_works(harness: GatewayHarness, project: Project) -> None:
     workspace_id = await workspace(project)
     [created] = await harness.published()
     assert isinstance(created, EmailWorkspaceCreated)
-    made = await imported(project, workspace_id, ["a@acme.test"])
-    assert made["diagnosis"] is None
+    made = await imported(project, workspace_id, ["a@acme.test", "b@acme.test"])
+    assert (made["state"], made["diagnosis"]) == ("running", None)
+    first, second = await requests(harness)
+    await harness.deliver(verified(first, works=True))
     waiting = asyncio.create_task(harness.gateway.services.import_settled.wait(UUID(made["id"]), within=5))
+    watching = asyncio.create_task(project.http.get(f"/v1/imports/{made['id']}/events"))
     await harness.deliver(workspace_result(created, works=False))
+    assert await waiting == 1, "nothing more comes by itself"
     now = await shown(project, made)
-    assert (now["state"], now["diagnosis"]["code"]) == ("running", DIAGNOSIS.code)
-    assert not waiting.done()
-    [request] = await requests(harness)
-    await harness.deliver(verified(request, works=False))
-    assert await waiting == 1
+    assert (now["state"], now["diagnosis"]["code"], now["failures"]) == ("stopped", DIAGNOSIS.code, [])
+    assert (now["progress"]["pending"], now["progress"]["percent"], now["finished_at"]) == (1, 50, None)
+    await asyncio.sleep(0.7)  # the stream looks twice a second
+    answer = await project.http.put(
+        f"/v1/email-workspaces/{workspace_id}/credentials",
+        json={"service_account_key": google_body()["service_account_key"]},
+    )
+    assert answer.status_code == 202, answer.text
+    assert (await shown(project, made))["state"] == "running"
+    await harness.deliver(verified(second, works=True))
     now = await shown(project, made)
-    assert (now["state"], now["diagnosis"], now["failures"][0]["count"]) == ("finished", None, 1)
+    assert (now["state"], now["diagnosis"], now["progress"]["connected"]) == ("finished", None, 2)
+    told = [json.loads(line.removeprefix("data: ")) for line in (await watching).text.splitlines() if "data: " in line]
+    assert [each["state"] for each in told if each["state"] != "running"] == ["stopped", "finished"]
+    assert [each["progress"]["percent"] for each in told] == sorted(each["progress"]["percent"] for each in told)
 
 
 async def test_removing_the_workspace_ends_its_imports(project: Project) -> None:

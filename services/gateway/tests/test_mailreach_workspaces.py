@@ -16,8 +16,9 @@ from berth_events.contracts import (
     EmailWorkspaceCredentialsReplaced,
 )
 from berth_testing.gateway_harness import GatewayHarness, Project, account_body
-from berth_testing.gateway_results import verified
-from berth_testing.gateway_workspaces import SECRET, service_account_key
+from berth_testing.gateway_results import DIAGNOSIS, verified
+from berth_testing.gateway_workspaces import SECRET, service_account_key, workspace_result
+from berth_testing.waiting import eventually
 
 KEYS = {
     "id", "name", "created_at", "provider", "outlook_tenant_id", "outlook_client_id", "outlook_client_secret_expires_at"
@@ -149,6 +150,33 @@ async def test_mailboxes_that_do_not_work_are_told_and_not_kept(
     assert all(failure["error"] for failure in answer.json()["errors"])
     assert (await mailreach.get("/api/v1/accounts")).json() == []
     assert await harness.seats(project.organization_id) == {"monitoring": 0, "spam_check": 0}
+
+
+async def test_mailboxes_that_wait_for_another_credential_are_not_kept(
+    harness: GatewayHarness, project: Project, mailreach: httpx.AsyncClient
+) -> None:
+    await mailreach.post("/api/v1/email_workspaces", json=GOOGLE)
+    [created] = await harness.published()
+    assert isinstance(created, EmailWorkspaceCreated)
+    asking = asyncio.create_task(
+        mailreach.post("/api/v1/email_workspaces/1/accounts", json={"accounts": ["alice@acme.com", "no address"]})
+    )
+    await eventually(lambda: harness.seats(project.organization_id), lambda seats: seats["monitoring"] == 1, within=5)
+    await harness.deliver(workspace_result(created, works=False))
+    answer = await asyncio.wait_for(asking, 5)
+    assert answer.json()["completed"] is True
+    errors = {failure["email"]: failure["error"] for failure in answer.json()["errors"]}
+    assert errors.keys() == {"alice@acme.com", "no address"}
+    assert DIAGNOSIS.meaning in errors["alice@acme.com"]
+    assert (await mailreach.get("/api/v1/accounts")).json() == []
+    assert await harness.seats(project.organization_id) == {"monitoring": 0, "spam_check": 0}
+    answer = await mailreach.post(
+        "/api/v1/email_workspaces/1/accounts", json={"accounts": [f"user{n}@acme.com" for n in range(5)]}
+    )
+    assert answer.json()["completed"] is False
+    task = (await mailreach.get(f"/api/v1/tasks/{answer.json()['task_id']}")).json()
+    assert (task["progress"], len(task["logs"])) == (0, 1)
+    assert DIAGNOSIS.meaning in task["logs"][0]
 
 
 async def test_more_than_four_go_on_in_the_background(harness: GatewayHarness, mailreach: httpx.AsyncClient) -> None:

@@ -23,7 +23,7 @@ def import_resource(view: ImportView) -> Import:
         id=view.import_id,
         number=view.number,
         workspace_id=view.workspace_id,
-        state="finished" if view.finished_at else "running",
+        state=view.state,
         mode=view.mode,
         seat_kind=view.seat_kind,
         on_failure=view.on_failure,

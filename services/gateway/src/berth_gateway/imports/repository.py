@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from uuid import UUID
 
 from berth_events.contracts import Diagnosis, OnFailure, SeatKind
-from berth_gateway.imports.schemas import Mode, Progress, Reason, RowState
+from berth_gateway.imports.schemas import ImportState, Mode, Progress, Reason, RowState
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,7 +25,7 @@ class ImportView:
     """Everything that is known of an import.
 
     Attributes:
-        rejection: of the workspace's present credential, with which what is pending fails.
+        rejection: of the workspace's present credential, for which what is pending waits.
     """
 
     import_id: UUID
@@ -41,6 +41,13 @@ class ImportView:
     rejection: Diagnosis | None
     created_at: datetime
     finished_at: datetime | None
+
+    @property
+    def state(self) -> ImportState:
+        """Whether it gets on."""
+        if self.finished_at:
+            return "finished"
+        return "stopped" if self.rejection else "running"
 
     @property
     def mark(self) -> Mark:
@@ -120,9 +127,11 @@ class ImportRepository:
         return [_row(row) for row in rows]
 
     async def settled(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, int]:
-        """Those of the imports of which each row is settled: how many rows they have."""
+        """Those of the imports that do not get on any more, finished or stopped: how many rows are settled."""
         marks = await self._marks(connection, import_ids)
-        return {import_id: settled for import_id, (pending, (settled, _)) in marks.items() if not pending}
+        return {
+            import_id: settled for import_id, (pending, (settled, rejected)) in marks.items() if rejected or not pending
+        }
 
     async def moved(self, connection: "Connection", seen: Sequence[tuple[UUID, Mark]]) -> dict[tuple[UUID, Mark], Mark]:
         """Those of the imports that have got on since they looked like this."""

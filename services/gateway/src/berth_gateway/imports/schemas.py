@@ -33,7 +33,7 @@ MAX_ROWS = 10_000
 
 Mode = Literal["per_row", "all_or_nothing"]
 RowState = Literal["rejected", "pending", "connected", "failed", "removed"]
-ImportState = Literal["running", "finished"]
+ImportState = Literal["running", "stopped", "finished"]
 
 
 class Options(Input):
@@ -146,16 +146,17 @@ class Import(BaseModel):
     id: UUID
     number: int = Field(description="the import's number in the project, which dialects use as its id")
     workspace_id: UUID | None = Field(description="null: the accounts have passwords of their own")
-    state: ImportState = Field(description="`finished`: nothing is pending")
+    state: ImportState = Field(
+        description="`finished`: nothing is pending; `stopped`: the workspace's credential is rejected, and nothing more is "
+        "tried until it is replaced"
+    )
     mode: Mode
     seat_kind: SeatKind
     on_failure: OnFailure
     progress: Progress
     failures: list[Reason] = Field(description="failed accounts by the code of their diagnosis, most frequent first")
     rejections: list[Reason] = Field(description="rejected rows by code, most frequent first")
-    diagnosis: Diagnosis | None = Field(
-        description="why the workspace's credential is rejected, with which what is pending fails"
-    )
+    diagnosis: Diagnosis | None = Field(description="why it is stopped: what is wrong with the workspace's credential")
     created_at: Instant
     finished_at: Instant | None
 

@@ -78,10 +78,11 @@ async def _task(services: Provided, caller: Reads, task_id: Number) -> Task:
         rows = await services.import_repository.rows(
             connection, project_id, import_id, limit=_LOGGED, states=("rejected", "failed", "removed")
         )
+    stopped = [error_text(view.rejection.meaning, view.rejection.remedy)] if view.rejection else []
     return Task(
         id=number,
         progress=view.progress.percent,
-        logs=[f"{row.email}: {error_text(row.detail, row.remedy)}" for row in rows],
+        logs=[*stopped, *(f"{row.email}: {error_text(row.detail, row.remedy)}" for row in rows)],
         email_workspace_id=view.workspace_number,
     )
 

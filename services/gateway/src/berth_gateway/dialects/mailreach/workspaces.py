@@ -127,7 +127,8 @@ async def _delete(request: Request, services: Provided, caller: WritesWorkspaces
 async def _connect(request: Request, services: Provided, caller: WritesWorkspaces, workspace_id: Number) -> Connected:
     """Connect mailboxes through a workspace. Those that do not work are not kept.
 
-    Up to four are waited for, and their errors are in the answer; more go on in the background, and `task_id` tells of them.
+    Up to four are waited for, and their errors are in the answer; more go on in the background, and `task_id` tells of them:
+    while the workspace's credential is rejected they wait for another one.
     An address that the workspace has connected already is no error. With `imap_only` one account that has a password now is
     relinked to the workspace, once that works.
     """
@@ -147,7 +148,29 @@ async def _connect(request: Request, services: Provided, caller: WritesWorkspace
     import_id = UUID((await services.idempotency.run(None, command)).body)
     if len(rows) <= _WAITED_FOR:
         await services.import_settled.wait(import_id, within=_DEADLINE_S)
+        if stopped := await _give_up(request, services, caller, import_id, body.accounts):
+            return stopped
     return await _told(services, caller, import_id, body.accounts)
+
+
+async def _give_up(
+    request: Request, services: Services, caller: Caller, import_id: UUID, accounts: Sequence[str]
+) -> Connected | None:
+    """What waits for another credential of the workspace is not kept; None when nothing does."""
+    async with services.pool.acquire() as connection:
+        view = await services.import_repository.find(connection, caller.tenant.project_id, import_id)
+        if view is None or view.rejection is None:
+            return None
+        waiting = await services.import_repository.rows(
+            connection, caller.tenant.project_id, import_id, limit=_WAITED_FOR, states=["pending"]
+        )
+    account_ids = [row.account_id for row in waiting if row.account_id]
+    await services.batch.run(caller.tenant, "remove", account_ids, context_of(request))
+    told = await _told(services, caller, import_id, accounts)
+    error = error_text(view.rejection.meaning, view.rejection.remedy)
+    failures = {failure.email: failure for failure in told.errors}
+    failures |= {accounts[row.row - 1]: Failure(email=accounts[row.row - 1], error=error) for row in waiting}
+    return told.model_copy(update={"errors": list(failures.values())})
 
 
 async def _told(services: Services, caller: Caller, import_id: UUID, accounts: Sequence[str]) -> Connected:

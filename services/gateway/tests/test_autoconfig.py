@@ -14,7 +14,7 @@ from berth_gateway.autoconfig.lookup import Autoconfig
 from berth_gateway.autoconfig.presentation import username_of
 from berth_gateway.autoconfig.services import UsernameForm
 from berth_gateway.imports.vetting import ServersOfOneImport
-from berth_net import HostGuard, LookupFailed, ServiceRecord
+from berth_net import HostGuard, LookupFailed, Policy, ServiceRecord
 from berth_testing.gateway_harness import GatewayHarness, NamedHosts, Project, account_body
 
 SERVICES = KnownServices.load()
@@ -240,6 +240,17 @@ async def test_of_several_that_take_the_mail_a_certain_one_counts() -> None:
 def test_user_names_are_made_from_the_address_as_it_was_written(form: UsernameForm, username: str) -> None:
     place = Place(host="a.test", port=993, security="tls", username_form=form, source="ispdb", confidence="high")
     assert username_of("Alice+x@ACME.com", place) == username
+
+
+async def test_nobody_is_asked_about_a_private_networks_names() -> None:
+    records = Records()
+    records.known = {"imap.acme.com": "9.9.9.9"}
+    records.offered["_imaps._tcp.corp.internal"] = (ServiceRecord("imap.acme.com", 993),)
+    found = await autoconfig(records).find("corp.internal")
+    assert (hosts(found), found.complete, set(list(outcomes(found).values())[1:])) == (([], []), True, {"refused"})
+    assert not records.asked
+    guard = HostGuard(records, Policy.parse("10.0.0.0/8"))
+    assert (await Autoconfig(SERVICES, records, guard).find("corp.internal")).imap
 
 
 async def test_a_question_without_an_answer_costs_neither_the_others_nor_the_time() -> None:

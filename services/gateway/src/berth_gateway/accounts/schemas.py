@@ -96,7 +96,9 @@ class ServerInput(Input):
         default=None,
         description="default: `tls` on 993 and 465, `starttls` on 143, 587 and 2525, else `auto`: whichever the server speaks",
     )
-    username: Text | None = Field(default=None, description="default: the email address")
+    username: Text | None = Field(
+        default=None, description="default: the email address, or what the server that was found wants"
+    )
     password: Secret | None = Field(default=None, description="default: the account's `password`")
 
 

@@ -14,7 +14,7 @@ from berth_gateway.autoconfig.findings import Confidence, Findings, Lookup, Outc
 from berth_gateway.autoconfig.known import Exchange, KnownServices
 from berth_gateway.autoconfig.records import KINDS, Offer, in_time, offered
 from berth_gateway.autoconfig.services import MailService, Protocol, Server, Table
-from berth_net import HostGuard, MailRecords, PortRefused
+from berth_net import HostGuard, HostRefused, MailRecords, PortRefused
 
 __all__ = ["Autoconfig", "FindsServers"]
 
@@ -70,6 +70,10 @@ class Autoconfig:
             )
             if service.table == "service_table" or (imap and smtp):
                 return Findings(service=service, imap=imap, smtp=smtp, looked_up=tuple(_in_tables(domain, service)))
+        try:
+            self._guard.check_name(domain)
+        except HostRefused:  # what a private network's DNS knows is nobody's business
+            return Findings(service=service, looked_up=(*_in_tables(domain, service), *_in_dns(domain, "refused")))
         now = self._monotonic()
         task, until = self._known.get(domain, (None, now))
         if task is None or until <= now:
@@ -96,7 +100,8 @@ class Autoconfig:
             async with asyncio.timeout_at(until):  # the wait for a place counts
                 await self._at_once.acquire()
         except TimeoutError:
-            return Findings(service=service, looked_up=tuple(_in_tables(domain, service)), complete=False)
+            looked_up = (*_in_tables(domain, service), *_in_dns(domain, "unanswered"))
+            return Findings(service=service, looked_up=looked_up, complete=False)
         try:
             return await self._ask_all(domain, service, until)
         finally:
@@ -123,8 +128,7 @@ class Autoconfig:
             smtp=smtp,
             looked_up=(
                 *_in_tables(domain, service),
-                Lookup("mail_exchanger", f"{domain} MX", _outcome(exchanges, exchange)),
-                *(Lookup("service_record", f"{offer.kind.label}.{domain} SRV", offer.outcome) for offer in offers),
+                *_in_dns(domain, _outcome(exchanges, exchange), *(offer.outcome for offer in offers)),
             ),
             complete=exchanges is not None and all(offer.complete for offer in offers),
         )
@@ -198,6 +202,13 @@ def _in_tables(domain: str, service: MailService | None) -> Iterator[Lookup]:
         yield Lookup(table, domain, "found" if found else "nothing")
         if found:
             return
+
+
+def _in_dns(domain: str, exchanges: Outcome, *records: Outcome) -> Iterator[Lookup]:
+    """The questions to the DNS, in the order of `KINDS`; of the records likewise when nothing is said of them."""
+    yield Lookup("mail_exchanger", f"{domain} MX", exchanges)
+    for kind, outcome in zip(KINDS, records or (exchanges,) * len(KINDS), strict=True):
+        yield Lookup("service_record", f"{kind.label}.{domain} SRV", outcome)
 
 
 def _outcome(exchanges: tuple[str, ...] | None, exchange: Exchange | None) -> Outcome:

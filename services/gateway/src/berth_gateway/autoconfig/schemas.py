@@ -59,7 +59,8 @@ class LookedUp(BaseModel):
     outcome: Outcome = Field(
         description="`found`; `nothing`: no such line or record; `unknown`: there is an MX, of no known service; "
         "`not_offered`: the domain says that it has none (a target of `.`); `refused`: no host that is named there exists "
-        "and may be connected to; `unanswered`: the name servers failed, or did not answer in time"
+        "and may be connected to, or the domain is one of private networks; `unanswered`: the name servers failed, or did "
+        "not answer in time"
     )
 
 

@@ -1,7 +1,6 @@
 """Access tokens: every way in which there is none leads to its diagnosis, and what is kept is asked for once."""
 
 import asyncio
-import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
@@ -12,13 +11,11 @@ from uuid import uuid4
 import pytest
 
 from berth_connector.bootstrap import make_tokens
-from berth_connector.diagnosis import DiagnosisTable
-from berth_connector.oauth import IMAP_ROLE, SMTP_ROLE, TokenSource, WorkspaceKey
+from berth_connector.oauth import IMAP_ROLE, SMTP_ROLE, WorkspaceKey
 from berth_connector.oauth.tokens import THREADS
-from berth_connector.probe import Fault, Prober, TokenGrant, client_context
-from berth_connector.settings import ConnectorSettings
-from berth_events.contracts import CredentialRef, Diagnosis
-from berth_net import HostGuard, Policy
+from berth_connector.probe import Fault, TokenGrant
+from berth_events.contracts import CredentialRef
+from berth_testing.asker import ADA, SECRET, Asker, settings_for
 from berth_testing.clocks import SteppingClock
 from berth_testing.token_service import (
     MAIL_SCOPE,
@@ -30,88 +27,15 @@ from berth_testing.token_service import (
     throttled,
     token_service,
 )
-from berth_vault import Credential, generate_key
+from berth_vault import Credential
 
-ADA = "ada@acme.example"
-SECRET = "s3cr~t.Value-of-the-App"
 OTHER_SCOPE = "https://www.googleapis.com/auth/gmail.readonly"
-
-
-class Asker:
-    """Asks for tokens of one workspace, and says what there is when there is none."""
-
-    def __init__(self, service: TokenService, tokens: TokenSource) -> None:
-        self.service, self.tokens = service, tokens
-        self.clock: SteppingClock = tokens._clock  # type: ignore[assignment]
-        guard = HostGuard(None, Policy())  # type: ignore[arg-type] - nothing is dialled
-        self.prober = Prober(guard, client_context(), DiagnosisTable.load(), self.clock, local_hostname="x")
-        self.secret = Credential({})
-        self.key: WorkspaceKey | None = None
-
-    def google(self, *mailboxes: str, **named: Any) -> Any:
-        account, key_file = self.service.google_workspace(*mailboxes, **named)
-        self.upload(json.loads(key_file))
-        return account
-
-    def upload(self, document: Any) -> None:
-        text = document if isinstance(document, str) else json.dumps(document)
-        self.secret = Credential({"service_account_key": text})
-        reference = CredentialRef(credential_id=uuid4(), version=1)
-        self.key = WorkspaceKey(provider="google", credential_ref=reference)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.secret.reveal("service_account_key"))
-        return found
-
-    def microsoft(self, secret: str = SECRET, **changes: Any) -> Any:
-        tenant, application = self.service.microsoft_workspace(ADA, secret=SECRET)
-        self.secret = Credential({"client_secret": secret})
-        self.key = WorkspaceKey(
-            **{
-                "provider": "microsoft",
-                "credential_ref": CredentialRef(credential_id=uuid4(), version=1),
-                "tenant_id": tenant.tenant_id,
-                "client_id": application.client_id,
-                **changes,
-            }
-        )
-        return application
-
-    async def token(self, subject: str | None = ADA, **named: Any) -> str:
-        assert self.key
-        return await self.tokens.token(self.key, subject, self.secret, **named)
-
-    async def diagnosis(self, subject: str | None = ADA, **named: Any) -> Diagnosis:
-        assert self.key
-        grant = TokenGrant(service=self.key.provider, fetch=lambda: self.token(subject, **named))
-        finding = await self.prober.diagnose(grant)
-        assert finding
-        return finding.diagnosis
-
-    @property
-    def asked(self) -> int:
-        return self.service.identity.asked.total()
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
     with token_service(tmp_path_factory.mktemp("identity")) as service:
         yield service
-
-
-def settings_for(service: TokenService, **changes: Any) -> ConnectorSettings:
-    return ConnectorSettings.model_validate(
-        {
-            "database_url": "postgresql://nobody@127.0.0.1/x",
-            "vault_database_url": "postgresql://nobody@127.0.0.1/x",
-            "berth_vault_private_keys": generate_key().private_text,
-            "berth_extra_ca_file": service.ca_file,
-            "berth_google_token_url": service.google_url,
-            "berth_microsoft_authority": service.authority,
-            **changes,
-        }
-    )
 
 
 @pytest.fixture

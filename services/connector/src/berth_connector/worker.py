@@ -199,7 +199,7 @@ class VerifyHandler:
             await self._queue.request(connection, [self._proof_of(job, via, _RECONNECT_PAUSE)])
         if diagnosis is None or via.paused:
             return not (via.paused and waits)  # put off: when the workspace works, it is looked at (`resumable`)
-        if concerns_workspace(diagnosis):
+        if concerns_workspace(via.key.provider, diagnosis):
             await reject(self._store, connection, job, workspace, via.key, diagnosis)
             if via.key != workspace.newest or waits:
                 # the old secret has ended before the new one was proven: go on with that one. Or find it paused, and wait

@@ -9,7 +9,7 @@ from typing import Final, Literal, cast
 __all__ = ["TABLE_VERSION", "UNKNOWN", "Code", "Provider", "Rule", "load_codes", "load_providers", "load_rules"]
 
 #: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the two files.
-TABLE_VERSION: Final = "2026-11-21.5"
+TABLE_VERSION: Final = "2026-11-21.6"
 #: The code of a reply that no rule matches.
 UNKNOWN: Final = "UNKNOWN"
 

@@ -8,11 +8,12 @@ from datetime import UTC, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from google.auth.exceptions import GoogleAuthError, MalformedError, RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
-from berth_connector.oauth.grants import AccessToken, KeyId, endpoint_fault, refused
+from berth_connector.oauth.grants import AccessToken, KeyId, endpoint_fault, is_token, refused
 from berth_connector.oauth.session import EndpointFailed, Sessions
 from berth_connector.probe.faults import Fault
 
@@ -37,7 +38,10 @@ _LARGEST_KEY: Final = 16_384
 #: Parsed keys; parsing one takes 34 ms.
 _MAX_KEYS: Final = 64
 
-logging.getLogger("google").setLevel(logging.WARNING)  # its debug log has assertions in it
+#: How Google says that an administrator has not entered the client or the scope.
+_UNDELEGATED: Final = frozenset({"unauthorized_client", "access_denied"})
+
+logging.getLogger("google").setLevel(logging.CRITICAL)  # its debug log has assertions in it, its errors quote answers
 
 
 class GoogleGrants:
@@ -74,7 +78,7 @@ class GoogleGrants:
         try:
             return self._grant(key, subject, [MAIL_SCOPE])
         except Fault as fault:
-            if subject and any("unauthorized_client" in reply.tokens for reply in fault.replies):
+            if subject and _is_undelegated(fault):
                 raise self._explained(fault, key, subject) from fault
             raise
 
@@ -90,12 +94,12 @@ class GoogleGrants:
         except RefreshError as error:
             body = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
             raise refused(body, "Google gives no access token.") from None  # its text may be anything
-        except (GoogleAuthError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (GoogleAuthError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise endpoint_fault(
                 EndpointFailed("MALFORMED", "The token endpoint's answer is not one of OAuth.")
             ) from error
         now = self._clock.now()
-        if not isinstance(credentials.token, str) or not credentials.token.isascii():
+        if not is_token(credentials.token):
             raise endpoint_fault(EndpointFailed("MALFORMED", "The token endpoint's answer holds no access token."))
         expires_at = credentials.expiry.replace(tzinfo=UTC) if credentials.expiry else now + timedelta(hours=1)
         return AccessToken(value=credentials.token, issued_at=now, expires_at=expires_at)
@@ -107,7 +111,7 @@ class GoogleGrants:
             try:
                 self._grant(key, subject, [scope])
             except Fault as other:
-                if not any("unauthorized_client" in reply.tokens for reply in other.replies):
+                if not _is_undelegated(other):
                     return fault  # something else is the matter now: nothing is known of this scope
                 denied.append(scope)
             else:
@@ -136,18 +140,23 @@ class GoogleGrants:
     def _parse(self, document: str) -> service_account.Credentials:
         try:
             fields: Any = json.loads(document) if len(document) <= _LARGEST_KEY else None
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict) or fields.get("type") != "service_account":
             raise Fault.found("KEY_UNUSABLE", "What was uploaded is not the JSON key of a Google service account.")
         if fields.get("universe_domain", "googleapis.com") != "googleapis.com":
             raise Fault.found("KEY_UNUSABLE", "The key is of another universe than googleapis.com.")
-        kept = {name: fields[name] for name in _KEPT if name in fields}
+        kept = {name: fields[name] for name in _KEPT if isinstance(fields.get(name), str)}
         try:
             key: service_account.Credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
                 {**kept, "token_uri": self._token_url}, scopes=[MAIL_SCOPE]
             )
-        except (MalformedError, ValueError, TypeError):
+            key.sign_bytes(b"")  # raises TypeError unless it is an RSA key
+        except (MalformedError, ValueError, TypeError, UnsupportedAlgorithm):
             # not `from error`: it may quote the key
             raise Fault.found("KEY_UNUSABLE", "The key file holds no usable private key, or lacks a field.") from None
         return key
+
+
+def _is_undelegated(fault: Fault) -> bool:
+    return any(reply.tokens & _UNDELEGATED for reply in fault.replies)

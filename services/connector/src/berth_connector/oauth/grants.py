@@ -1,22 +1,25 @@
 """What is asked of an identity provider, and what it gives. No secret is ever printed."""
 
 import json
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from berth_connector.diagnosis import parse_reply
 from berth_connector.oauth.session import EndpointFailed
 from berth_connector.probe.faults import Fault
 from berth_events.contracts import CredentialRef
 
-__all__ = ["AccessToken", "KeyId", "WorkspaceKey", "endpoint_fault", "refused"]
+__all__ = ["AccessToken", "KeyId", "WorkspaceKey", "endpoint_fault", "is_token", "refused"]
 
 #: Names a version of a credential: what caches go by.
 KeyId = tuple[object, int]
 _MAX_QUOTE: Final = 1000
+#: RFC 6749, appendix A.12, but for the blank: what separates a token from what is behind it in a SASL response is not in it.
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,11 @@ class AccessToken:
     issued_at: datetime
     expires_at: datetime
     roles: AbstractSet[str] | None = None
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Whether an endpoint gave what can be sent to a mail server."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 def refused(body: Mapping[str, Any], message: str) -> Fault:

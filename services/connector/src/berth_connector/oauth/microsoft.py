@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msal
 
-from berth_connector.oauth.grants import AccessToken, WorkspaceKey, endpoint_fault, refused
+from berth_connector.oauth.grants import AccessToken, WorkspaceKey, endpoint_fault, is_token, refused
 from berth_connector.oauth.session import EndpointFailed, Sessions
 from berth_connector.probe.faults import Fault
 
@@ -28,9 +28,11 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGN
 _TENANT: Final = re.compile(
     rf"{_GUID.pattern}|(?=.{{4,253}}\Z)(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+[a-z]{{2,63}}", re.IGNORECASE
 )
+#: Microsoft's longest tokens are good for 28 hours.
+_LONGEST_S: Final = 100_800
 _AADSTS: Final = re.compile(r"AADSTS\d+:[^\"\r\n]{0,500}")
 
-logging.getLogger("msal").setLevel(logging.WARNING)
+logging.getLogger("msal").setLevel(logging.CRITICAL)  # its errors quote answers
 
 
 class MicrosoftGrants:
@@ -62,10 +64,10 @@ class MicrosoftGrants:
             raise Fault.found("SECRET_ID", "The client secret looks like the secret's id. Its value is needed.")
         answer = self._ask(tenant, client, secret)
         token, now = answer.get("access_token"), self._clock.now()
-        if not isinstance(token, str) or not token.isascii():
+        if not is_token(token):
             raise refused(answer, "Microsoft gives no access token.")
         seconds = answer.get("expires_in")
-        lifetime = timedelta(seconds=seconds if isinstance(seconds, int) else 3600)
+        lifetime = timedelta(seconds=max(0, min(seconds, _LONGEST_S)) if isinstance(seconds, int) else 3600)
         roles = _roles(token)
         if roles is not None and not roles & {IMAP_ROLE, SMTP_ROLE}:
             raise Fault.found("MISSING:ROLES", f"The token has neither the role {IMAP_ROLE} nor {SMTP_ROLE}.")
@@ -94,7 +96,7 @@ class MicrosoftGrants:
             raise refused(
                 {"error": "invalid_tenant", "error_description": found[0]}, "Microsoft does not know the tenant."
             ) from None
-        except (RuntimeError, KeyError, TypeError, AttributeError):
+        except (RuntimeError, KeyError, TypeError, AttributeError, ArithmeticError):
             raise endpoint_fault(
                 EndpointFailed("MALFORMED", "The identity provider's answer is not one of OAuth.")
             ) from None
@@ -108,7 +110,7 @@ def _roles(token: str) -> AbstractSet[str] | None:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         return None
     roles = claims.get("roles", []) if isinstance(claims, dict) else []
     return frozenset(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else frozenset()

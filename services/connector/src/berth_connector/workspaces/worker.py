@@ -117,7 +117,7 @@ class WorkspaceHandler:
                 await self._accept(connection, job, workspace)
             return
         diagnosis = result.finding.diagnosis
-        refused = concerns_workspace(diagnosis) or concerns_domain(diagnosis)
+        refused = concerns_workspace(result.key.provider, diagnosis) or concerns_domain(diagnosis)
         if refused:
             await reject(self._store, connection, job, workspace, result.key, diagnosis)
         failures = await repository.count_failure(connection, job.key)

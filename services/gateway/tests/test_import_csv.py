@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from berth_gateway.errors import InvalidFields
 from berth_gateway.imports.csv_reader import COLUMNS, CsvRow, read_csv
+from berth_gateway.imports.presentation import CSV_HEADING, csv_lines
+from berth_gateway.imports.repository import RowView
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 
@@ -138,6 +140,62 @@ def test_latin_1_is_refused_by_its_place() -> None:
     with pytest.raises(InvalidFields) as refused:
         read_csv("email,displayname\nada@acme.test,Adé\n".encode("latin-1"), max_rows=10)
     assert "UTF-8" in refused.value.faults[0].detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_excels_unicode_text_is_read(encoding: str) -> None:
+    [row] = read_csv("\ufeffemail\tdisplayname\r\nada@acme.test\tAdé\r\n".encode(encoding), max_rows=10)
+    assert (row.account["email"], row.account["first_name"]) == ("ada@acme.test", "Adé")
+
+
+def test_a_file_may_begin_with_its_separator_or_blank_rows() -> None:
+    [row] = read("sep=;\r\nemail;password\r\nada@acme.test;a,b\r\n")
+    assert (row.number, row.account["password"]) == (2, "a,b")
+    [row] = read("\n;;\nemail;password\nada@acme.test;a,b\n")
+    assert (row.number, row.account["password"]) == (4, "a,b")
+
+
+def test_a_cell_that_is_much_too_long_is_the_fault_of_its_row_alone() -> None:
+    first, second = read(f"email,password\nada@acme.test,{'x' * 500_000}\nbob@acme.test,x\n")
+    assert (len(first.account["password"]), second.account["email"]) == (500_000, "bob@acme.test")
+
+
+def test_the_file_of_rejected_rows_is_read_when_it_was_mended() -> None:
+    """With an apostrophe before what would be a formula, and a password added."""
+    rejected = RowView(
+        row=7,
+        email="+ada@acme.test",
+        state="rejected",
+        account_id=None,
+        existing_account_id=None,
+        code="invalid_fields",
+        detail="password: There is no password for IMAP.",
+        remedy="Send `password`, or `imap.password`.",
+        diagnosis=None,
+        settled_at=None,
+    )
+    [heading, line] = (",".join(CSV_HEADING) + "\r\n" + csv_lines([rejected])).splitlines()
+    assert line.startswith("7,'+ada@acme.test,")
+    [row] = read(f"{heading},password\r\n{line},'=secret\r\n")
+    assert row == CsvRow(2, {"email": "+ada@acme.test", "password": "'=secret", "provider": "custom"})
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"])
+def test_no_cell_of_rejected_rows_is_a_formula(begins: str) -> None:
+    row = RowView(
+        row=1,
+        email=f"{begins}cmd|'/c calc'!A1@x",
+        state="rejected",
+        account_id=None,
+        existing_account_id=None,
+        code="invalid_fields",
+        detail="",
+        remedy="",
+        diagnosis=None,
+        settled_at=None,
+    )
+    [[_, email, *_]] = csv.reader(io.StringIO(csv_lines([row]), newline=""))
+    assert email == f"'{row.email}"
 
 
 def test_every_column_goes_somewhere() -> None:

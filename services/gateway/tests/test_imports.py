@@ -195,6 +195,9 @@ async def test_a_dry_run_tells_and_stores_nothing(harness: GatewayHarness, proje
     plan = await imported(project, workspace_id, [*addresses, addresses[0]], dry_run=True, mode="all_or_nothing")
     assert (plan["total"], plan["accepted"], plan["rejected"]) == (13, 10, 3)
     assert plan["seats"] == {"kind": "monitoring", "needed": 12, "free": 10}
+    assert plan["refused"] is True
+    plan = await imported(project, workspace_id, [*addresses, addresses[0]], dry_run=True)
+    assert (plan["accepted"], plan["refused"]) == (10, False)
     assert [row["row"] for row in plan["rows"]] == list(range(1, 14))
     assert [row["code"] for row in plan["rows"][9:]] == [
         None,
@@ -204,6 +207,28 @@ async def test_a_dry_run_tells_and_stores_nothing(harness: GatewayHarness, proje
     ]
     assert await harness.owner.fetchval("SELECT count(*) FROM domain") == 0
     await nothing_is_stored(harness, project)
+
+
+async def test_a_dry_run_says_what_the_import_then_says(harness: GatewayHarness, project: Project) -> None:
+    """It waits for nobody who imports just now."""
+    workspace_id = await workspace(project)
+    await imported(project, workspace_id, ["here@acme.test"])
+    addresses = [
+        "a@acme.test",
+        "no address",
+        "A@ACME.test",
+        "HERE@acme.test",
+        *(f"b{each}@acme.test" for each in range(9)),
+    ]
+    async with harness.owner.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM seat_ledger, project, workspace FOR UPDATE")
+        plan = await asyncio.wait_for(imported(project, workspace_id, addresses, dry_run=True), 5)
+    made = await imported(project, workspace_id, addresses)
+    told = ("row", "email", "existing_account_id", "code", "detail", "remedy")
+    assert [[row[name] for name in told] for row in plan["rows"]] == [
+        [row[name] for name in told] for row in await rows(project, made)
+    ]
+    assert [row["code"] for row in plan["rows"]].count("seat_limit_reached") == 1
 
 
 async def test_an_organization_without_a_subscription_imports_nothing(harness: GatewayHarness) -> None:
@@ -507,6 +532,7 @@ async def test_mailboxes_with_passwords_become_accounts(harness: GatewayHarness,
             {"email": "fay@acme.test", "pasword": "s3cret four"},
             {"email": "gus@acme.test", "provider": "gmail"},
             {"email": "h\0@acme.test", "imap": {"\0" * 9999: 1}, "smtp": {"host": "\0", "port": 2**70}},
+            {"email": "ian@gmail.com", "password": "\U0001f511" * 10_000, "provider": "gmail"},
         ]
     }
     answer = await project.http.post("/v1/imports", json=body)
@@ -514,9 +540,10 @@ async def test_mailboxes_with_passwords_become_accounts(harness: GatewayHarness,
     made = answer.json()
     assert made["workspace_id"] is None
     found = await rows(project, made)
-    assert [row["state"] for row in found] == ["pending", "pending", *["rejected"] * 4]
+    assert [row["state"] for row in found] == ["pending", "pending", *["rejected"] * 5]
     assert "imap.port" in found[2]["detail"]
     assert "password" in found[4]["detail"]
+    assert "too long" in found[6]["detail"]
     ada, bob = await requests(harness)
     assert ada.smtp is not None
     assert bob.imap is not None
@@ -573,6 +600,7 @@ async def test_a_csv_file_is_imported(harness: GatewayHarness, project: Project)
         (b"email\xff;x", "text/csv", 422),
         (b"", "text/csv", 422),
         (b"email,password\n", "text/csv", 422),
+        (b'{"accounts": ["ada@acme.test"]}', "application/json", 422),
         (b"<xml/>", "application/xml", 415),
         (b"{", "application/json", 400),
         (b'{"accounts": "ada"}', "application/json", 422),
@@ -591,10 +619,10 @@ async def test_imports_may_be_larger_than_other_bodies(project: Project) -> None
     body = {"accounts": [{"email": f"a{number}@acme.test", "note": "x" * 1000} for number in range(1500)]}
     assert (await project.http.post("/v1/imports", json=body)).status_code == 202
     assert (await project.http.post("/v1/accounts", json=body)).status_code == 413
-    body["accounts"] *= 3
+    body["accounts"] *= 6
     answer = await project.http.post("/v1/imports", json=body)
     assert answer.status_code == 413
-    assert "4,000,000" in answer.json()["detail"]
+    assert "8,000,000" in answer.json()["detail"]
 
 
 async def test_a_result_of_an_account_without_an_import_is_no_rows(harness: GatewayHarness, project: Project) -> None:

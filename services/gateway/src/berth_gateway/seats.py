@@ -50,6 +50,22 @@ class SeatLedger:
             requested=count,
         )
 
+    async def free(self, connection: "Connection", organization_id: UUID, kind: SeatKind) -> int:
+        """How many seats are free just now.
+
+        Raises:
+            SubscriptionRequired: the organization has no subscription.
+        """
+        free: int | None = await connection.fetchval(
+            """SELECT greatest(seat_limit - used, 0) FROM seat_ledger
+                WHERE organization_id = $1 AND seat_kind = $2 AND subscribed""",
+            organization_id,
+            kind,
+        )
+        if free is None:
+            raise SubscriptionRequired
+        return free
+
     async def hold(self, connection: "Connection", organization_id: UUID, kind: SeatKind) -> int:
         """How many seats are free, and will be until the transaction ends but for what it takes itself.
 

@@ -1,6 +1,7 @@
 """Email addresses as callers type them."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ class MailAddress:
     """A checked address.
 
     Attributes:
-        text: as it was typed, without blanks around it.
+        text: as it was typed, without blanks around it and a dot behind it, in Unicode's form NFC (RFC 6532, section 3.1).
         domain: in A-label form.
     """
 
@@ -38,7 +39,9 @@ class MailAddress:
         Raises:
             InvalidAddress: it is none.
         """
-        stripped = text.strip()
+        stripped = unicodedata.normalize("NFC", text.strip().removesuffix("."))
+        if not stripped.isprintable():
+            raise InvalidAddress("There are characters in it that are not visible.")
         local, at, domain = stripped.rpartition("@")
         if not at:
             raise InvalidAddress("There is no @ in it.")
@@ -58,7 +61,7 @@ class MailAddress:
     @property
     def key(self) -> str:
         """What is unique within a project."""
-        return f"{self.text.rpartition('@')[0].lower()}@{self.domain}"
+        return f"{unicodedata.normalize('NFC', self.text.rpartition('@')[0].lower())}@{self.domain}"
 
 
 def _check_local(local: str) -> None:

@@ -106,13 +106,21 @@ class BulkAccounts:
         free = await self._seats.hold(connection, tenant.organization_id, kind)
         # every new account takes a number from this row
         await connection.execute("SELECT FROM project WHERE project_id = $1 FOR NO KEY UPDATE", tenant.project_id)
+        return Admission(free, await self._existing(connection, tenant, keys))
+
+    async def look(self, connection: "Connection", tenant: Tenant, kind: SeatKind, keys: Sequence[str]) -> Admission:
+        """What is free and what is taken just now; see `admit`. Waits for nobody, and nobody waits for it."""
+        free = await self._seats.free(connection, tenant.organization_id, kind)
+        return Admission(free, await self._existing(connection, tenant, keys))
+
+    async def _existing(self, connection: "Connection", tenant: Tenant, keys: Sequence[str]) -> dict[str, Existing]:
         rows = await connection.fetch(
             """SELECT address_key, account_id, workspace_id FROM account
                 WHERE project_id = $1 AND address_key = ANY($2::text[]) AND removed_at IS NULL""",
             tenant.project_id,
             keys,
         )
-        return Admission(free, {row["address_key"]: Existing(row["account_id"], row["workspace_id"]) for row in rows})
+        return {row["address_key"]: Existing(row["account_id"], row["workspace_id"]) for row in rows}
 
     async def connect(
         self,

@@ -1,8 +1,9 @@
 """Accounts as the canonical API takes and shows them."""
 
+import json
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -37,6 +38,9 @@ __all__ = [
     "storable",
 ]
 
+#: As the vault writes it; two of them are within what a credential may have.
+_SECRET_BYTES: Final = 30_000
+
 AccountStatus = Literal["pending", "connected", "failed", "disconnected"]
 
 
@@ -55,7 +59,9 @@ def storable(text: str) -> str:
 
 def storable_secret(secret: SecretStr) -> SecretStr:
     """The secret, when the vault can take it."""
-    storable(secret.get_secret_value())
+    text = storable(secret.get_secret_value())
+    if len(json.dumps(text, ensure_ascii=False).encode()) > _SECRET_BYTES:
+        raise PydanticCustomError("secret_too_large", "too large for the vault")
     return secret
 
 

@@ -1,7 +1,7 @@
 """Imports: many mailboxes in one request, how far they are, and what became of each."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from berth_gateway.api.paths import ImportId, WorkspaceId, decode_cursor, encode
 from berth_gateway.api.problems import field_faults
 from berth_gateway.api.services import Provided, Services, context_of
 from berth_gateway.errors import (
+    FieldFault,
     IdempotencyKeyReused,
     ImportRefused,
     InvalidCursor,
@@ -31,8 +32,8 @@ from berth_gateway.errors import (
     SubscriptionRequired,
     UnsupportedMediaType,
 )
-from berth_gateway.imports.commands import Planned
 from berth_gateway.imports.csv_reader import CsvRow, read_csv
+from berth_gateway.imports.plan import Row
 from berth_gateway.imports.presentation import CSV_HEADING, csv_lines, import_resource, plan_resource, row_resource
 from berth_gateway.imports.repository import ImportView, Mark
 from berth_gateway.imports.schemas import (
@@ -94,15 +95,16 @@ async def import_through_workspace(
     if answered := await services.idempotency.answered(identified):
         return answered.response()
     rows = await asyncio.to_thread(workspace_rows, body.accounts)
+    if body.dry_run:
+        return await _planned(services, caller, rows, body, workspace_id)
 
     async def command(connection: Connection) -> Answer:
-        done = await services.imports.import_through(
+        import_id = await services.imports.import_through(
             connection, caller.tenant, workspace_id, rows, body, context_of(request)
         )
-        return await _answer(services, connection, caller, done, body)
+        return await _accepted(services, connection, caller, import_id)
 
-    # what a dry run says is out of date at once: it is not kept to be said again
-    return (await services.idempotency.run(None if body.dry_run else identified, command)).response()
+    return (await services.idempotency.run(identified, command)).response()
 
 
 @router.post(
@@ -139,15 +141,18 @@ async def import_accounts(
     if answered := await services.idempotency.answered(identified):
         return answered.response()
     given, options = await _read(request, options)
-    prepared = await services.imports.prepare(
-        caller.tenant, await password_rows(given, services.import_vetting(), services.import_finder()), options
-    )
+    rows = await password_rows(given, services.import_vetting(), services.import_finder())
+    if options.dry_run:
+        return await _planned(services, caller, rows, options)
+    prepared = await services.imports.prepare(caller.tenant, rows)
 
     async def command(connection: Connection) -> Answer:
-        done = await services.imports.import_accounts(connection, caller.tenant, prepared, options, context_of(request))
-        return await _answer(services, connection, caller, done, options)
+        import_id = await services.imports.import_accounts(
+            connection, caller.tenant, prepared, options, context_of(request)
+        )
+        return await _accepted(services, connection, caller, import_id)
 
-    return (await services.idempotency.run(None if options.dry_run else identified, command)).response()
+    return (await services.idempotency.run(identified, command)).response()
 
 
 async def _read(request: Request, options: Options) -> tuple[list[CsvRow], Options]:
@@ -156,7 +161,9 @@ async def _read(request: Request, options: Options) -> tuple[list[CsvRow], Optio
     if media_type == _CSV:
         rows = await asyncio.to_thread(read_csv, raw, max_rows=MAX_ROWS)
         if not rows:
-            raise InvalidFields(field_faults([{"type": "too_short", "loc": ("file",)}]))
+            raise InvalidFields(
+                [FieldFault("file", "The file has no row below its heading.", "Add a row for each mailbox.")]
+            )
         return rows, options
     if media_type != "application/json":
         raise UnsupportedMediaType(
@@ -173,13 +180,19 @@ async def _read(request: Request, options: Options) -> tuple[list[CsvRow], Optio
     return csv_rows(body.accounts), options.model_copy(update=chosen)
 
 
-async def _answer(
-    services: Services, connection: Connection, caller: Caller, done: UUID | Planned, options: Options
-) -> Answer:
-    if isinstance(done, Planned):
-        return Answer(status.HTTP_200_OK, plan_resource(done, options.seat_kind).model_dump(mode="json"))
-    shown = import_resource(await _found(services, connection, caller, done))
-    return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), {"Location": f"/v1/imports/{done}"})
+async def _planned(
+    services: Services, caller: Caller, rows: Sequence[Row[Any]], options: Options, workspace_id: UUID | None = None
+) -> Response:
+    """What a dry run says. It is out of date at once, so it is not kept to be said again."""
+    async with services.pool.acquire() as connection:
+        planned = await services.imports.dry_run(connection, caller.tenant, rows, options, workspace_id)
+    body = await asyncio.to_thread(lambda: plan_resource(planned, options).model_dump_json())
+    return Response(body, media_type="application/json")
+
+
+async def _accepted(services: Services, connection: Connection, caller: Caller, import_id: UUID) -> Answer:
+    shown = import_resource(await _found(services, connection, caller, import_id))
+    return Answer(status.HTTP_202_ACCEPTED, shown.model_dump(mode="json"), {"Location": f"/v1/imports/{import_id}"})
 
 
 @router.get("/imports", operation_id="listImports", responses=problems(*KEY, InvalidCursor, InvalidFields))

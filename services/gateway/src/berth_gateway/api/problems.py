@@ -54,6 +54,7 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "bool_parsing": ("The value is neither true nor false.", "Send true or false."),
     "model_attributes_type": ("The value is not an object.", "Send a JSON object."),
     "model_type": ("The value is not an object.", "Send a JSON object."),
+    "dict_type": ("The value is not an object.", "Send a JSON object."),
     "list_type": ("The value is not a list.", "Send a JSON array."),
     "uuid_parsing": ("The value is not a UUID.", "Send 32 hexadecimal digits in groups of 8-4-4-4-12."),
     "datetime_parsing": _TIME,
@@ -68,6 +69,7 @@ _FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "event_type": ("There is no such event type.", "Take one from the catalogue of events, spelt as there."),
     "day": ("The value is not a day.", "Send DD/MM/YYYY, for example 31/12/2026."),
     "time_zone": ("The value is not a time zone.", "Send an IANA name, for example Europe/Berlin."),
+    "secret_too_large": ("The value is too long.", "Send at most 10,000 characters, which are at most 30,000 bytes."),
     "value_error": ("The text has characters that cannot be stored.", "Remove NUL and lone surrogates."),
 }
 #: What the framework's refusals are called here, where its own words name no remedy.

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from berth_events.contracts import CredentialRef
 from berth_gateway import feed
-from berth_gateway.accounts.bulk import Admission, BulkAccounts, NewAccount, Terms, chunks
+from berth_gateway.accounts.addresses import MailAddress
+from berth_gateway.accounts.bulk import BulkAccounts, NewAccount, Terms, chunks
 from berth_gateway.accounts.mailboxes import Tenant, binding
 from berth_gateway.errors import ImportRefused
 from berth_gateway.imports.plan import Candidate, Plan, Rejection, Row, decide
@@ -73,6 +74,28 @@ class Imports:
         self._workspaces, self._through, self._bulk = workspaces, through, bulk
         self._vault, self._seats, self._clock = vault, seats, clock
 
+    async def dry_run(
+        self,
+        connection: "Connection",
+        tenant: Tenant,
+        rows: Sequence[Row[Any]],
+        options: Options,
+        workspace_id: UUID | None = None,
+    ) -> Planned:
+        """What would become of the rows. Nothing is stored, and nobody waits for it.
+
+        Raises:
+            NotFound: the project has no such workspace.
+            SubscriptionRequired: the organization has no subscription.
+        """
+        if workspace_id is not None:
+            await self._workspaces.check(connection, tenant, workspace_id)
+        admission = await self._bulk.look(
+            connection, tenant, options.seat_kind, [each.key for each in _addresses(rows)]
+        )
+        plan = await asyncio.to_thread(decide, rows, admission, workspace_id)  # some 0.1 s of CPU
+        return Planned(plan=plan, free=admission.free)
+
     async def import_through(
         self,
         connection: "Connection",
@@ -81,11 +104,11 @@ class Imports:
         rows: Sequence[Row[ImportedMailbox]],
         options: Options,
         context: "Context",
-    ) -> UUID | Planned:
+    ) -> UUID:
         """Import mailboxes of a workspace.
 
         Returns:
-            The id of the import, or what a dry run found.
+            The id of the import.
 
         Raises:
             NotFound: the project has no such workspace.
@@ -93,9 +116,7 @@ class Imports:
             ImportRefused, SeatLimitReached: all or nothing was asked for, and not everything can be accepted.
         """
         workspace = await self._workspaces.lock(connection, tenant, workspace_id)
-        plan, admission = await self._plan(connection, tenant, rows, options, workspace_id)
-        if options.dry_run:
-            return Planned(plan=plan, free=admission.free)
+        plan = await self._plan(connection, tenant, rows, options, workspace_id)
         import_id = uuid4()
         terms = _terms(options, workspace_id, import_id)
         accepted = {uuid4(): (row, candidate.mailbox) for row, candidate in plan.accepted}
@@ -106,25 +127,23 @@ class Imports:
         await _publish(connection, entries)
         return import_id
 
-    async def prepare(self, tenant: Tenant, rows: Sequence[Row[PasswordMailbox]], options: Options) -> Prepared:
+    async def prepare(self, tenant: Tenant, rows: Sequence[Row[PasswordMailbox]]) -> Prepared:
         """Seal the credentials of what may be accepted: about 0.1 ms of CPU each, in a thread, before the transaction."""
-        return Prepared(rows, {} if options.dry_run else await asyncio.to_thread(self._seal, tenant, rows))
+        return Prepared(rows, await asyncio.to_thread(self._seal, tenant, rows))
 
     async def import_accounts(
         self, connection: "Connection", tenant: Tenant, prepared: Prepared, options: Options, context: "Context"
-    ) -> UUID | Planned:
+    ) -> UUID:
         """Import mailboxes with passwords of their own.
 
         Returns:
-            The id of the import, or what a dry run found.
+            The id of the import.
 
         Raises:
             SubscriptionRequired: the organization has no subscription.
             ImportRefused, SeatLimitReached: all or nothing was asked for, and not everything can be accepted.
         """
-        plan, admission = await self._plan(connection, tenant, prepared.rows, options, None)
-        if options.dry_run:
-            return Planned(plan=plan, free=admission.free)
+        plan = await self._plan(connection, tenant, prepared.rows, options, None)
         import_id = uuid4()
         terms = _terms(options, None, import_id)
         sealed = [prepared.sealed[row.number] for row, _ in plan.accepted]
@@ -144,20 +163,19 @@ class Imports:
         rows: Sequence[Row[Any]],
         options: Options,
         workspace_id: UUID | None,
-    ) -> tuple[Plan[Any], Admission]:
-        addresses = [row.content.address for row in rows if isinstance(row.content, Candidate)]
-        if not options.dry_run:
-            await self._bulk.know(connection, (address.domain for address in addresses))
+    ) -> Plan[Any]:
+        addresses = _addresses(rows)
+        await self._bulk.know(connection, (address.domain for address in addresses))
         admission = await self._bulk.admit(
             connection, tenant, options.seat_kind, [address.key for address in addresses]
         )
         plan = await asyncio.to_thread(decide, rows, admission, workspace_id)  # some 0.1 s of CPU
-        if options.mode == "all_or_nothing" and plan.rejected and not options.dry_run:
+        if options.mode == "all_or_nothing" and plan.rejected:
             wrong = [(row, reason) for row, reason in plan.rejected if reason.code != "seat_limit_reached"]
             if not wrong:  # says how many there are, and how many are wanted
                 await self._seats.take(connection, tenant.organization_id, options.seat_kind, plan.seats_needed)
             raise ImportRefused(rejected=len(wrong), rows=[_named(row, reason) for row, reason in wrong[:_NAMED]])
-        return plan, admission
+        return plan
 
     def _seal(self, tenant: Tenant, rows: Sequence[Row[PasswordMailbox]]) -> dict[int, "Sealed"]:
         return {
@@ -221,6 +239,10 @@ class Imports:
                 [reason.remedy for _, reason in rejected],
                 now,
             )
+
+
+def _addresses(rows: Sequence[Row[Any]]) -> list[MailAddress]:
+    return [row.content.address for row in rows if isinstance(row.content, Candidate)]
 
 
 async def _publish(connection: "Connection", entries: Sequence[feed.Entry]) -> None:

@@ -1,7 +1,9 @@
 """CSV files of mailboxes, as spreadsheets and other products write them."""
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,7 +11,10 @@ from typing import Any, Final
 from berth_gateway.accounts.servers import default_security
 from berth_gateway.errors import FieldFault, InvalidFields
 
-__all__ = ["COLUMNS", "CsvRow", "read_csv"]
+__all__ = ["COLUMNS", "FORMULA", "CsvRow", "read_csv"]
+
+#: Spreadsheets take a cell that begins like this for a formula, also in full width; an apostrophe before it makes it text.
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 #: Heading (in lower case, without blanks, `_`, `-` and `.`) -> where the cell goes.
 COLUMNS: Final[Mapping[str, str]] = {
@@ -37,12 +42,20 @@ COLUMNS: Final[Mapping[str, str]] = {
         )
     },
 }
+#: Further columns of the file of rejected rows, which is mended and sent again.
+_OURS: Final = ("row", "code", "detail", "remedy", "existingaccountid")
 _PORTS: Final = {"imap": "993", "smtp": "587"}
 #: Cells that are kept as they are: a blank may belong to a password.
 _VERBATIM: Final = ("password", "imap.password", "smtp.password")
 _DELIMITERS: Final = (",", ";", "\t")
 _TRUE: Final = ("true", "yes", "1", "ssl", "tls")
 _MAX_COLUMNS: Final = 200
+#: Excel's word on what delimits; it shows no row for it.
+_SEPARATOR: Final = re.compile(r"\s*sep=([,;\t])[ ,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
+_BYTE_ORDER_MARKS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+# the largest body is the limit: a cell that is too long is its row's fault alone
+csv.field_size_limit(2**31 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,8 @@ def read_csv(content: bytes, *, max_rows: int, unknown_columns: bool = False) ->
     """Read a file with a heading; blank rows are left out, but counted.
 
     Args:
-        content: UTF-8, with or without byte order mark; commas, semicolons or tabs; RFC 4180 quotes; any line ends.
+        content: UTF-8, with or without byte order mark, or UTF-16 with one; commas, semicolons or tabs; RFC 4180 quotes; any
+            line ends.
         max_rows: more are refused.
         unknown_columns: leave columns out that are not known, instead of refusing the file.
 
@@ -71,7 +85,7 @@ def read_csv(content: bytes, *, max_rows: int, unknown_columns: bool = False) ->
         InvalidFields: the file as a whole cannot be read. The message has row and column, and never a cell.
     """
     records = _records(content)
-    _, heading = next(records, (0, []))
+    heading = next((cells for _, cells in records if any(cell.strip() for cell in cells)), [])
     columns = _columns(heading, unknown_columns=unknown_columns)
     rows: list[CsvRow] = []
     for number, cells in records:
@@ -91,12 +105,15 @@ def read_csv(content: bytes, *, max_rows: int, unknown_columns: bool = False) ->
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(_BYTE_ORDER_MARKS.get(content[:2], "utf-8-sig"))
     except UnicodeDecodeError as error:
         remedy = "Save the file as CSV UTF-8."
         raise _refused(f"The file is not UTF-8 at byte {error.start}.", remedy) from None
-    heading, *_ = text.lstrip("\r\n").splitlines() or [""]
-    delimiter = max(_DELIMITERS, key=heading.count)
+    if separator := _SEPARATOR.match(text):
+        delimiter, text = separator[1], text[separator.end() :]
+    else:
+        heading, *_ = text.lstrip().splitlines() or [""]
+        delimiter = max(_DELIMITERS, key=heading.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     number = 0
     try:
@@ -112,7 +129,7 @@ def _columns(heading: Sequence[str], *, unknown_columns: bool) -> list[str | Non
     for place, name in enumerate(heading, 1):
         plain = "".join(character for character in name.lower() if character not in " _-.")
         column = COLUMNS.get(plain)
-        if column is None and plain and not unknown_columns:
+        if column is None and plain and plain not in _OURS and not unknown_columns:
             remedy = f"Use {', '.join(sorted(COLUMNS))}, or remove the column."
             raise _refused(f"Column {place} has a heading that is not known.", remedy)
         if column is not None and column in columns:
@@ -126,6 +143,8 @@ def _columns(heading: Sequence[str], *, unknown_columns: bool) -> list[str | Non
 def _account(cells: Mapping[str | None, str]) -> dict[str, Any]:
     """The cells as fields; empty ones are left out."""
     given = {name: text if name in _VERBATIM else text.strip() for name, text in cells.items() if name and text.strip()}
+    if given.get("email", "").startswith("'") and given["email"][1:].startswith(FORMULA):
+        given["email"] = given["email"][1:]
     account: dict[str, Any] = {
         name: given[name] for name in ("email", "password", "first_name", "last_name") if name in given
     }

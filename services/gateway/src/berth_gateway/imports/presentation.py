@@ -5,16 +5,14 @@ import io
 from collections.abc import Iterable
 from typing import Final
 
-from berth_events.contracts import SeatKind
 from berth_gateway.imports.commands import Planned
+from berth_gateway.imports.csv_reader import FORMULA
 from berth_gateway.imports.repository import ImportView, RowView
-from berth_gateway.imports.schemas import Import, ImportPlan, ImportRow, PlannedRow, Seats
+from berth_gateway.imports.schemas import Import, ImportPlan, ImportRow, Options, PlannedRow, Seats
 
 __all__ = ["CSV_HEADING", "csv_lines", "import_resource", "plan_resource", "row_resource"]
 
 CSV_HEADING: Final = ("row", "email", "code", "detail", "remedy", "existing_account_id")
-#: With these a spreadsheet takes a cell for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def import_resource(view: ImportView) -> Import:
@@ -41,7 +39,7 @@ def row_resource(view: RowView) -> ImportRow:
     return ImportRow.model_validate(view, from_attributes=True)
 
 
-def plan_resource(planned: Planned, kind: SeatKind) -> ImportPlan:
+def plan_resource(planned: Planned, options: Options) -> ImportPlan:
     """What an import would do, row by row."""
     plan = planned.plan
     rows = [
@@ -64,7 +62,8 @@ def plan_resource(planned: Planned, kind: SeatKind) -> ImportPlan:
         total=len(rows),
         accepted=len(plan.accepted),
         rejected=len(plan.rejected),
-        seats=Seats(kind=kind, needed=plan.seats_needed, free=planned.free),
+        refused=options.mode == "all_or_nothing" and bool(plan.rejected),
+        seats=Seats(kind=options.seat_kind, needed=plan.seats_needed, free=planned.free),
         rows=sorted(rows, key=lambda row: row.row),
     )
 
@@ -80,4 +79,4 @@ def csv_lines(rows: Iterable[RowView]) -> str:
 
 
 def _text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.startswith(FORMULA) else cell

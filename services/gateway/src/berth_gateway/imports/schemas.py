@@ -218,5 +218,8 @@ class ImportPlan(BaseModel):
     total: int
     accepted: int
     rejected: int
+    refused: bool = Field(
+        description="all or nothing was asked for, and some rows are rejected: nothing would be accepted"
+    )
     seats: Seats
     rows: list[PlannedRow]

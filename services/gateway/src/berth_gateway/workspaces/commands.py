@@ -204,6 +204,16 @@ class Workspaces:
             raise NotFound
         return _workspace(row, tenant, workspace_id)
 
+    async def check(self, connection: "Connection", tenant: Tenant, workspace_id: UUID) -> None:
+        """See that it is there; see `lock`."""
+        there = await connection.fetchval(
+            "SELECT true FROM workspace WHERE workspace_id = $1 AND project_id = $2 AND removed_at IS NULL",
+            workspace_id,
+            tenant.project_id,
+        )
+        if not there:
+            raise NotFound
+
     async def append(
         self, connection: "Connection", workspace: Workspace, events: Sequence[Event], context: "Context"
     ) -> list[feed.Entry]:

@@ -132,6 +132,7 @@ IMPORT_PLAN: Final[dict[str, Any]] = {
     "total": 2,
     "accepted": 1,
     "rejected": 1,
+    "refused": True,
     "seats": {"kind": "monitoring", "needed": 2, "free": 1},
     "rows": [
         {

@@ -26,7 +26,6 @@ from berth_gateway.dialects.mailreach.workspace_schemas import (
     WorkspaceUpdate,
 )
 from berth_gateway.errors import FieldFault, InvalidFields, NotFound
-from berth_gateway.imports.commands import Planned
 from berth_gateway.imports.schemas import Options
 from berth_gateway.imports.translation import workspace_rows
 from berth_gateway.tenants.keyring import Caller
@@ -143,7 +142,7 @@ async def _connect(request: Request, services: Provided, caller: WritesWorkspace
         made = await services.imports.import_through(
             connection, caller.tenant, found.workspace_id, rows, options, context_of(request)
         )
-        return Answer(status.HTTP_200_OK, None if isinstance(made, Planned) else str(made))
+        return Answer(status.HTTP_200_OK, str(made))
 
     import_id = UUID((await services.idempotency.run(None, command)).body)
     if len(rows) <= _WAITED_FOR:

@@ -31,27 +31,43 @@ PUBLIC: Final = "8.8.8.8"
 INSIDE: Final = (
     "127.0.0.1",  # loopback
     "0.0.0.0",  # this host
+    "0.1.2.3",
     "10.0.0.1",
     "172.31.255.255",
     "192.168.1.1",
     "100.64.0.1",  # shared by carriers
+    "100.100.100.200",  # Alibaba's metadata
     "169.254.169.254",  # metadata
+    "169.254.170.2",  # ECS's
     "168.63.129.16",  # Azure's host
     "192.0.0.192",  # Oracle's metadata
+    "192.0.2.1",  # documentation
+    "192.88.99.1",  # relays of 6to4
+    "198.18.0.1",  # benchmarks
     "224.0.0.1",  # multicast
     "240.0.0.1",
     "255.255.255.255",
     "::1",
     "::",
     "fe80::1",
+    "fc00::1",
+    "fec0::1",  # site-local
     "fd00:ec2::254",  # metadata
+    "fd20:ce::254",  # Google's
     "ff02::1",
+    "ff0e::1",
+    "100::1",  # discarded
+    "2001:db8::1",
     "::ffff:127.0.0.1",  # mapped
     "::ffff:169.254.169.254",
+    "::ffff:168.63.129.16",
+    "::ffff:0:127.0.0.1",  # translated
     "::127.0.0.1",  # compatible
     "64:ff9b::7f00:1",  # NAT64
+    "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::7f00:1",
     "2002:7f00:1::1",  # 6to4
+    "2002:a9fe:a9fe::1",
     "2001:0:53aa:64c:0:0:80ff:fffe",  # Teredo
 )
 SPELLINGS: Final = (
@@ -61,21 +77,44 @@ SPELLINGS: Final = (
     "2130706433",
     "017700000001",
     "0177.0.0.1",
+    "0",
+    "00000177.0x0.0.1",
+    "2852039166",  # 169.254.169.254
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "169.254.43518",
     "127.0.0.1.",
+    "\uff11\uff12\uff17.\uff10.\uff10.\uff11",
     "①②⑦.⓪.⓪.①",
     "127。0。0。1",
     "127.0.0.1\0.example.com",
+    "127.0.0.1%00.example.com",
+    "127.0.0.1 mail.example.com",
+    "127.0.0.1\t",
+    "[127.0.0.1]",
     "[::1]",
     "[::ffff:7f00:1]",
     "fe80::1%lo",
+    "[fe80::1%25lo]",
+    "::ffff:127.0.0.1%lo",
     "localhost",
     "LOCALHOST.",
+    "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54",
+    "local\u00adhost",
+    "mail.localhost",
+    "host.docker.internal",
+    "1.0.0.127.in-addr.arpa",
     "metadata.google.internal",
     "kubernetes.default.svc",
     "printer.local",
     "intranet",
     "127.0.0.1:993",
     "user@127.0.0.1",
+    "mail.example.com@127.0.0.1",
+    "127.0.0.1#mail.example.com",
+    "127.0.0.1/mail.example.com",
+    "127.0.0.1\\mail.example.com",
+    "http://127.0.0.1",
     "8.8.8.8",  # an address is no name, not even a public one
 )
 #: What a name has when it is asked for the first time, the second time and so on.
@@ -98,7 +137,8 @@ class Names:
         return ("localhost", "127.0.0.1", "inside.example.com")
 
     async def services(self, _name: str) -> tuple[ServiceRecord, ...]:
-        return tuple(ServiceRecord(host, 993) for host in ("localhost", "127.0.0.1", "inside.example.com"))
+        hosts = ("localhost", "inside.example.com", "mixed.example.com")  # so many are looked at
+        return tuple(ServiceRecord(host, 993) for host in hosts)
 
 
 #: Loading them takes longer than a test.
@@ -230,13 +270,13 @@ async def test_a_redirect_of_a_webhook_is_not_followed(target: str) -> None:
     assert dials.made == {("127.0.0.1", hook.port)}
 
 
-async def test_autoconfiguration_dials_nobody() -> None:
-    names = Names(inside=[("127.0.0.1",)])
+@pytest.mark.parametrize("address", INSIDE)
+async def test_autoconfiguration_dials_nobody_and_proposes_nothing_inside(address: str) -> None:
+    names = Names(inside=[(address,)], mixed=[(PUBLIC, address)])
     with watch_dials() as dials:
         found = await Autoconfig(KnownServices.load(), names, HostGuard(names)).find("attacker.example")
     assert dials.made == set()
-    assert {place.host for place in (*found.imap, *found.smtp)} <= {"inside.example.com"}  # vetted when it is dialled
-    assert found.best("imap") is None
+    assert (found.imap, found.smtp, found.complete) == ((), (), True)
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def main() -> None:
     try:
         report = update(sys.stdin.buffer, directory)
     except (Refused, tarfile.TarError) as error:
-        sys.exit(f"{error} {Refused.__doc__}")
+        sys.exit(f"{str(error).removesuffix('.')}. {Refused.__doc__}")
     print("\n".join(report))
 
 

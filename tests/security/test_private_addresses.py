@@ -310,23 +310,38 @@ async def token_outcome(service: TokenService, key: WorkspaceKey, **secrets: str
     return finding is None, {(address, port) for address, port in dials.made if address != "::1"}
 
 
-def changed(key_file: str, trap: int) -> dict[str, Any]:
+INSIDE_URL: Final = "https://127.0.0.1:{trap}/latest/meta-data"
+#: Fields that a key file may have, besides its URLs; and whether it is one that can be used at all.
+CHANGED: Final[tuple[tuple[dict[str, Any], bool], ...]] = (
+    ({}, True),
+    ({"quota_project_id": "x", "trust_boundary": {"locations": INSIDE_URL}}, True),
+    ({"universe_domain": "127.0.0.1"}, False),
+    ({"type": "external_account", "credential_source": {"url": INSIDE_URL}, "token_url": INSIDE_URL}, False),
+    ({"type": "external_account", "credential_source": {"environment_id": "aws1", "region_url": INSIDE_URL}}, False),
+    ({"type": "impersonated_service_account", "service_account_impersonation_url": INSIDE_URL}, False),
+    ({"type": "authorized_user", "refresh_token": "x", "client_id": "x", "client_secret": "x"}, False),
+    ({"type": "gdch_service_account", "token_uri": INSIDE_URL, "ca_cert_path": "/etc/passwd"}, False),
+)
+
+
+def changed(key_file: str, trap: int, fields: dict[str, Any]) -> str:
     urls = ("token_uri", "auth_uri", "auth_provider_x509_cert_url", "client_x509_cert_url", "token_info_url")
-    inside = dict.fromkeys(urls, f"https://127.0.0.1:{trap}/latest/meta-data")
-    return {**json.loads(key_file), **inside, "universe_domain": "127.0.0.1", "quota_project_id": "x"}
+    document = {**json.loads(key_file), **dict.fromkeys(urls, INSIDE_URL), **fields}
+    return json.dumps(document).replace("{trap}", str(trap))
 
 
-async def test_an_uploaded_key_file_sends_nobody_inside(identity: TokenService) -> None:
+@pytest.mark.parametrize(("fields", "usable"), CHANGED)
+async def test_an_uploaded_key_file_sends_nobody_inside(
+    fields: dict[str, Any], usable: bool, identity: TokenService
+) -> None:
     _, key_file = identity.google_workspace("ada@acme.example")
     key = WorkspaceKey(provider="google", credential_ref=CredentialRef(credential_id=uuid4(), version=1))
     async with Peer.run(Script(greeting=b"")) as trap:
-        document = json.dumps(changed(key_file, trap.port))
-        _, dialled = await token_outcome(identity, key, service_account_key=document)
+        document = changed(key_file, trap.port, fields)
+        works, dialled = await token_outcome(identity, key, service_account_key=document)
         assert trap.connections == 0
-    assert dialled <= {("127.0.0.1", identity.port)}
-    works, dialled = await token_outcome(identity, key, service_account_key=key_file)
-    assert works
-    assert dialled == {("127.0.0.1", identity.port)}
+    assert works is usable
+    assert dialled == ({("127.0.0.1", identity.port)} if usable else set())
 
 
 @pytest.mark.parametrize("provider", ["google", "microsoft"])

@@ -17,10 +17,11 @@ import uvloop
 from dns.nameserver import Do53Nameserver
 
 from benchmarks.audit_zones import domain_name
-from berth_dns_auditor.bootstrap import keep_loaded, make_auditor
+from berth_dns_auditor.bootstrap import make_auditor
 from berth_dns_auditor.cache import AnswerCache
 from berth_dns_auditor.nameservers import Nameserver, NameserverResolver
 from berth_dns_auditor.resolver import Answer, Rdtype
+from berth_events.runtime.garbage import keep_loaded
 
 if TYPE_CHECKING:
     from berth_dns_auditor.audit import Auditor

@@ -14,7 +14,8 @@ from typing import Final
 import uvloop
 
 from berth_dns_auditor.audit import Auditor
-from berth_dns_auditor.bootstrap import CONCURRENCY, keep_loaded, make_auditor, open_dns
+from berth_dns_auditor.bootstrap import CONCURRENCY, make_auditor, open_dns
+from berth_events.runtime.garbage import keep_loaded
 from berth_testing.bulk_dns import bulk_dns, kind_of, mail_address
 
 __all__: list[str] = []

@@ -5,7 +5,6 @@ takes the same job. Loading and the first mailboxes, which fill caches and warm 
 """
 
 import asyncio
-import gc
 import json
 import os
 import resource
@@ -23,6 +22,7 @@ from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.probe import Login, Prober, client_context
 from berth_events.contracts import MailServer
 from berth_events.runtime.clock import SystemClock
+from berth_events.runtime.garbage import keep_loaded
 from berth_net import DnsResolver, HostGuard, Policy, RememberingResolver
 from berth_testing.mail_users import bulk_user
 from berth_testing.platform import ALLOWED_NETWORK
@@ -61,8 +61,7 @@ async def _berth(job: Job) -> dict[str, float]:
         await asyncio.gather(*map(verify, numbers))
 
     await verify_all(range(job["warm"]))
-    gc.collect()
-    gc.freeze()  # as every service does when it is ready
+    keep_loaded()  # as every service does when it is ready
     wall, cpu = time.perf_counter(), time.process_time()
     await verify_all(range(job["warm"], job["warm"] + job["count"]))
     return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}

@@ -6,7 +6,6 @@ another one until twice as many are done.
 """
 
 import asyncio
-import gc
 import json
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.probe import Login, Prober, client_context
 from berth_events.contracts import MailServer
 from berth_events.runtime.clock import SystemClock
+from berth_events.runtime.garbage import keep_loaded
 from berth_net import Address, HostGuard, Policy
 from berth_testing.certificates import HOSTS, issue_certificates
 
@@ -51,8 +51,7 @@ async def _measure(ca_file: Path, ports: dict[str, int]) -> None:
     prober = Prober(
         guard, client_context(ca_file), DiagnosisTable.load(), SystemClock(), local_hostname="bench.example"
     )
-    gc.collect()
-    gc.freeze()
+    keep_loaded()
     before, most, in_flight, peak, failed = _resident(), 0.0, 0, 0, 0
 
     async def verify() -> None:

@@ -1,6 +1,7 @@
 """Which IP addresses a host named by a user may have."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
@@ -41,6 +42,7 @@ def in_networks(address: Address, networks: Iterable[Network]) -> bool:
     return any(plain in network for network in networks)
 
 
+@lru_cache(1024)
 def is_routable(address: Address) -> bool:
     """Whether packets to the address leave for the public Internet.
 

@@ -5,6 +5,7 @@ loopback, so a name is brought to its one canonical form and checked before anyb
 """
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -15,6 +16,8 @@ from berth_net.addresses import Address
 __all__ = ["HostRefused", "canonical_name", "is_private_name", "literal_address"]
 
 _MAX_NAME: Final = 253
+#: A bulk import names one host ten thousand times.
+_REMEMBERED: Final = 1024
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: Names that public DNS does not serve; `.svc` and `.cluster.local` are Kubernetes'.
 _PRIVATE_SUFFIXES: Final = (".local", ".internal", ".localhost", ".lan", ".home.arpa", ".arpa", ".svc")
@@ -24,6 +27,7 @@ class HostRefused(ValueError):
     """Berth does not connect to this host. Name a public server, or have the operator allow its network."""
 
 
+@lru_cache(_REMEMBERED)
 def literal_address(host: str) -> Address | None:
     """The IP address that the text spells, with or without brackets; None when it is something else.
 
@@ -36,6 +40,7 @@ def literal_address(host: str) -> Address | None:
         return None
 
 
+@lru_cache(_REMEMBERED)
 def canonical_name(host: str) -> str:
     """The A-label form of a host name: lower case, no final dot.
 

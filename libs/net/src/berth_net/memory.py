@@ -50,6 +50,8 @@ class RememberingResolver:
             known = _Known(asyncio.ensure_future(self._resolver.addresses(host)), now + self._seconds)
             self._known[host] = known
             known.answer.add_done_callback(lambda task: self._forget_failure(host, task))
+        if known.answer.done():
+            return known.answer.result()
         return await asyncio.shield(known.answer)  # a caller that gives up does not take the answer from the others
 
     def _forget_failure(self, host: str, task: asyncio.Task[tuple[Address, ...]]) -> None:

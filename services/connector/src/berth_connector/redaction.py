@@ -35,7 +35,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = [secret for secret in secrets if secret.strip()]
+        known = [secret for secret in dict.fromkeys(secrets) if secret.strip()]
         tokens = [secret for secret in known if _TOKEN.fullmatch(secret)]
         begun = [token[:_TOKEN_BEGINNING] for token in tokens]
         others = [secret for secret in known if secret not in tokens]
@@ -50,7 +50,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without the secrets. Of base64 that holds one, the whole run goes."""
-        if self._is_without(text):
+        if self.finds_nothing(text):
             return text
         spans = [found.span() for pattern in (self._plain, self._tokens) for found in pattern.finditer(text)]
         spans += [_whole_run(text, *found.span()) for found in self._runs.finditer(text)]
@@ -61,12 +61,15 @@ class Redactor:
             end = max(end, stop)
         return "".join([*kept, text[end:]])
 
-    def _is_without(self, text: str) -> bool:
-        """Whether no secret can be in the text. Most lines have none, and then no pattern has to be compiled."""
+    def finds_nothing(self, text: str) -> bool:
+        """Whether it is plain that no secret is in the text. Mostly there is none, and then no pattern has to be compiled."""
         if self._marks is None or not text.isascii():
             return False
         lower = text.lower()
-        return not any(mark in lower for mark in self._marks)
+        for mark in self._marks:  # noqa: SIM110 - half the time of any()
+            if mark in lower:
+                return False
+        return True
 
     @cached_property
     def _plain(self) -> re.Pattern[str]:

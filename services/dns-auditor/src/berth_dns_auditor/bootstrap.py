@@ -1,6 +1,5 @@
 """The DNS auditor's composition root."""
 
-import gc
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,21 +23,12 @@ from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 from berth_events.runtime.worker_pool import WorkerPool
 
-__all__ = ["SERVICE", "build", "keep_loaded", "make_auditor", "open_dns"]
+__all__ = ["SERVICE", "build", "make_auditor", "open_dns"]
 
 #: Audits at once: in this process, so that those of dead domains, which take seconds, do not hold up the others; and with
 #: all replicas together.
 CONCURRENCY: Final = 64
 CONCURRENCY_OF_ALL: Final = 256
-
-
-def keep_loaded() -> None:
-    """Tell the garbage collector that what is loaded by now stays.
-
-    An audit makes many short-lived objects, and to walk all modules again and again for them is a quarter of its CPU.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @asynccontextmanager
@@ -55,7 +45,6 @@ async def build(settings: AuditorSettings) -> AsyncIterator[Parts]:
         await open_pool(settings.database(), application_name="berth-dns-auditor", max_size=settings.pool_size) as pool,
     ):
         handler = AuditHandler(pool, assembly.auditor, store, queue, clock, rng, forget=assembly.forget)
-        keep_loaded()
         yield Parts(
             pool=pool,
             bus=bus,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +14,7 @@ import uvicorn
 from berth_events.contracts.topics import PARTITIONS, TOPICS
 from berth_events.runtime.bus import Bus, BusError
 from berth_events.runtime.database import connect
+from berth_events.runtime.garbage import keep_loaded
 from berth_events.runtime.health import health_router
 from berth_events.runtime.migrations import migrate, require_migrated
 from berth_events.runtime.rebuild import install
@@ -146,8 +146,7 @@ async def serve(service: Service, settings: "ServiceSettings") -> None:
             await require_migrated(connection, service.packages)
         await _create_topics(parts.bus)
         stopping = _Stopping()
-        gc.collect()
-        gc.freeze()  # modules and routes live as long as the process: no full collection, 100 ms, has to walk them
+        keep_loaded()
         problems = [lambda part=part: part.problem for part in (*parts.running, *parts.workers)]
         parts.app.include_router(health_router(parts.pool, [stopping, *problems]))
         server = _Server(

@@ -91,7 +91,7 @@ class Connection:
             EOFError: the server has closed the connection.
         """
         protocol = _Protocol(asyncio.get_running_loop(), session.offered)
-        await session.hand_over(protocol)
+        session.hand_over(protocol)
         return cls(protocol, seconds)
 
     def offers(self, capability: str) -> bool:

@@ -172,7 +172,7 @@ class Delivery:
         log = self._log("imap", self._imap, means.limits.total)
         async with signed_in(means.dialler, means.limits, log, self._imap, ImapSession) as session:
             async with log.step("select", means.limits.total):
-                await session.finish()
+                await session.finish(stay=True)
                 connection = await Connection.take_over(session, means.limits.reply)
             try:
                 later = self._log("imap", self._imap, means.arrival + 4 * means.limits.total)

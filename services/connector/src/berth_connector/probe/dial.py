@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Final, Literal
 from berth_connector.origins import of_host
 from berth_connector.probe.faults import Fault
 from berth_connector.probe.steplog import CONNECTION_ERRORS, Protocol, StepLog
-from berth_connector.probe.tls import certificate_text, unverified_context
-from berth_connector.probe.wire import Wire, connect
+from berth_connector.probe.stream import Stream, connect
+from berth_connector.probe.tls import Sessions, certificate_text, unverified_context
+from berth_connector.probe.wire import Wire
 from berth_events.contracts import MailServer
 from berth_net import Address, HostGuard, HostNotFound, HostRefused, LookupFailed, PortRefused, VettedHost
 
@@ -66,6 +66,7 @@ class Dialler:
     def __init__(self, guard: HostGuard, tls: ssl.SSLContext, limits: Limits) -> None:
         self._guard, self._tls, self._limits = guard, tls, limits
         self._unverified = unverified_context()
+        self._sessions = Sessions()
 
     async def find(self, log: StepLog, server: MailServer) -> VettedHost:
         """The steps resolve and vet."""
@@ -83,7 +84,7 @@ class Dialler:
                 raise Fault.found("HOST_REFUSED", str(error)) from error
         return VettedHost(name, server.port, addresses)
 
-    async def connect(self, log: StepLog, host: VettedHost) -> socket.socket:
+    async def connect(self, log: StepLog, host: VettedHost) -> Stream:
         """The step connect."""
         async with log.step("connect", self._limits.connect + self._limits.look):
             try:
@@ -104,29 +105,33 @@ class Dialler:
         """
         try:
             async with asyncio.timeout(self._limits.look):
-                connection = await connect(host.addresses, host.port, self._limits.look)
-                wire = await Wire.open(connection, _silent, tls=self._unverified, name=host.host)
-                wire.abort()
+                stream = await connect(host.addresses, host.port, self._limits.look)
+                try:
+                    await stream.start_tls(self._unverified, host.host)
+                finally:
+                    stream.abort()
         except ssl.SSLError as error:
             return "starttls" if error.reason in _NOT_TLS else "tls"
         except CONNECTION_ERRORS:
             return "tls"
         return "tls"
 
-    async def open_plain(self, log: StepLog, connection: socket.socket) -> Wire:
-        """A wire in plain text, for STARTTLS."""
-        return await Wire.open(connection, log.said)
-
-    async def open_tls(self, log: StepLog, host: VettedHost, connection: socket.socket) -> Wire:
-        """The step tls, from the first byte."""
+    async def open_tls(self, log: StepLog, host: VettedHost, stream: Stream) -> Stream:
+        """The step tls, from the first byte. The stream may become another one; on failure it is aborted."""
         async with log.step("tls", self._limits.tls + self._limits.look) as note:
             try:
                 async with asyncio.timeout(self._limits.tls):
-                    wire = await Wire.open(connection, log.said, tls=self._tls, name=host.host)
+                    stream = await self._begin_tls(host, stream)
             except ssl.SSLError as error:
                 raise await self._explain(log.protocol, host, error) from error
-            note.message = wire.tls_version
-        return wire
+            note.message = (stream.tls and stream.tls.version()) or ""
+        return stream
+
+    def keep_session(self, host: VettedHost, tls: ssl.SSLObject | None) -> None:
+        """Once the server has spoken: let the next connection to the host resume the TLS session, if there is none to resume."""
+        now = asyncio.get_running_loop().time()
+        if tls is not None and self._sessions.find(host.host, host.port, now) is None:
+            self._sessions.keep(host.host, host.port, now, tls)
 
     async def upgrade(self, host: VettedHost, wire: Wire, negotiate: Negotiate) -> None:
         """Begin TLS on a wire whose server agreed to it; `negotiate` leads a second connection to the same point."""
@@ -135,6 +140,24 @@ class Dialler:
                 await wire.upgrade(self._tls, host.host)
         except ssl.SSLCertVerificationError as error:
             raise await self._explain_certificate(host, error, negotiate) from error
+
+    async def _begin_tls(self, host: VettedHost, stream: Stream) -> Stream:
+        """TLS with a session to resume if there is one. When that fails it is begun anew, so that it never is the reason."""
+        session = self._sessions.find(host.host, host.port, asyncio.get_running_loop().time())
+        try:
+            try:
+                await stream.start_tls(self._tls, host.host, session)
+            except (OSError, EOFError):
+                if session is None:
+                    raise
+                self._sessions.forget(host.host, host.port)
+                stream.abort()
+                stream = await connect(host.addresses, host.port, self._limits.connect)
+                await stream.start_tls(self._tls, host.host)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
 
     async def _resolve(self, host: str) -> tuple[str, tuple[Address, ...]]:
         try:
@@ -152,10 +175,10 @@ class Dialler:
 
         async def answers(port: int) -> int | None:
             try:
-                connection = await connect([address], port, self._limits.look)
+                stream = await connect([address], port, self._limits.look)
             except OSError:
                 return None
-            connection.close()
+            stream.abort()
             return port
 
         found = await asyncio.gather(*map(answers, ports))
@@ -189,28 +212,27 @@ class Dialler:
         return Fault.transport(str(error), message)
 
     async def _refused_certificate(self, host: VettedHost, negotiate: Negotiate | None) -> bytes | None:
-        connection = await connect(host.addresses, host.port, self._limits.look)
-        if negotiate is None:
-            wire = await Wire.open(connection, _silent, tls=self._unverified, name=host.host)
-        else:
-            wire = await Wire.open(connection, _silent)
+        stream = await connect(host.addresses, host.port, self._limits.look)
         try:
-            if negotiate is not None:
+            if negotiate is None:
+                await stream.start_tls(self._unverified, host.host)
+            else:
+                wire = Wire(stream, _silent)
                 await negotiate(wire)
                 await wire.upgrade(self._unverified, host.host)
-            return wire.certificate
+            return stream.tls.getpeercert(binary_form=True) if stream.tls else None
         finally:
-            wire.abort()
+            stream.abort()
 
     async def _first_words(self, host: VettedHost) -> str:
         """The first line that the server says in plain text; empty when it says none in time."""
         try:
             async with asyncio.timeout(self._limits.look):
-                wire = await Wire.open(await connect(host.addresses, host.port, self._limits.look), _silent)
+                stream = await connect(host.addresses, host.port, self._limits.look)
                 try:
-                    return await wire.read_line()
+                    return await Wire(stream, _silent).read_line()
                 finally:
-                    wire.abort()
+                    stream.abort()
         except (*CONNECTION_ERRORS, Fault):
             return ""
 

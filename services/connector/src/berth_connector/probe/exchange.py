@@ -35,11 +35,7 @@ class Session(Interface):
         ...
 
     async def finish(self) -> str:
-        """Show that the signed-in account can be used."""
-        ...
-
-    def part(self) -> None:
-        """Say good-bye without waiting."""
+        """Show that the signed-in account can be used, and say good-bye."""
         ...
 
 
@@ -65,11 +61,12 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
     Raises:
         Stopped: a step failed.
     """
-    async with signed_in(dialler, limits, log, login, open_session) as session:
+    async with (
+        signed_in(dialler, limits, log, login, open_session) as session,
         # the sign-in has decided: a server that falls silent now has still proven the credential
-        async with log.step(log.plan[-1], limits.reply, optional=True) as note:
-            note.message = await session.finish()
-        session.part()
+        log.step(log.plan[-1], limits.reply, optional=True) as note,
+    ):
+        note.message = await session.finish()
 
 
 @asynccontextmanager
@@ -83,28 +80,25 @@ async def signed_in(
     """
     *_, capability_step, authenticate, last_step = log.plan
     host = await dialler.find(log, login.server)
-    connection = await dialler.connect(log, host)
-    security = login.server.security
-    if security == "auto":
-        try:
-            security = await dialler.find_security(host)
-        except BaseException:
-            connection.close()
-            raise
-        log.plan = plan(security, capability_step, last_step)
-    if security == "tls":
-        wire = await dialler.open_tls(log, host, connection)
-    else:
-        wire = await dialler.open_plain(log, connection)
+    stream = await dialler.connect(log, host)
     try:
+        security = login.server.security
+        if security == "auto":
+            security = await dialler.find_security(host)
+            log.plan = plan(security, capability_step, last_step)
+        if security == "tls":
+            stream = await dialler.open_tls(log, host, stream)
+        wire = Wire(stream, log.said)
         session = open_session(wire)
         async with log.step("greet", limits.reply):
             log.origin = recognise(log.origin, await session.greet())
+        if security == "tls":
+            dialler.keep_session(host, wire.tls)
         if security == "starttls":
             async with log.step("starttls", limits.reply + limits.tls + limits.look) as note:
                 await session.agree_on_tls()
                 await dialler.upgrade(host, wire, lambda other: _up_to_tls(open_session(other)))
-                note.message = wire.tls_version
+                note.message = (wire.tls and wire.tls.version()) or ""
         async with log.step(capability_step, limits.reply) as note:
             note.message = await session.capabilities()
             log.origin = recognise(log.origin, note.message)
@@ -113,7 +107,7 @@ async def signed_in(
             note.message = f"Signed in with {await session.authenticate(login)}."
         yield session
     finally:
-        wire.abort()
+        stream.abort()
 
 
 async def _up_to_tls(session: Session) -> None:

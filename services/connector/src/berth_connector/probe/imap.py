@@ -58,7 +58,8 @@ class ImapSession:
         self._left = REPLY_LIMIT
         self._capabilities: frozenset[str] = frozenset()
         self._takes_id = False
-        self._told = False
+        #: What the server told unasked and cannot have been put into its mouth; empty when it has to be asked.
+        self._told = ""
 
     async def greet(self) -> str:
         """Read the greeting. PREAUTH is refused: it rules out STARTTLS and proves no credential."""
@@ -71,26 +72,29 @@ class ImapSession:
         self._wire.keep(line)
         if tokens & {"bye", "preauth"}:
             raise Fault.refused("imap", "The server's greeting is no welcome.", line)
-        self._note_capabilities(line)
+        told = self._note_capabilities(line)
+        if self._wire.tls is not None and any(word.startswith("AUTH=") for word in self._capabilities):
+            self._told = told
         return line
 
     async def agree_on_tls(self) -> None:
         """Ask for STARTTLS, up to the server's agreement."""
-        [tag] = await self._send_together(b"CAPABILITY")
+        [tag] = self._send_together(b"CAPABILITY")
         await self._read_capabilities(tag)
         if "STARTTLS" not in self._capabilities:
             raise Fault.found("MISSING:STARTTLS", "The server does not offer STARTTLS on this port.")
-        await self._done(await self._send(b"STARTTLS", "STARTTLS"), "The server refused STARTTLS.")
+        await self._done(self._send(b"STARTTLS", "STARTTLS"), "The server refused STARTTLS.")
         self._takes_id = False  # anybody may have said so
 
     async def capabilities(self) -> str:
-        """What the server offers, and what it calls itself."""
+        """What the server offers, and what it calls itself. What its greeting told within TLS is not asked for again."""
+        unknown = [] if self._told else [b"CAPABILITY"]
         foretold = [_ID] if self._takes_id else []
-        tag, *of_id = await self._send_together(b"CAPABILITY", *foretold)
-        offered = await self._read_capabilities(tag)
-        if self._takes_id and not of_id:
-            of_id = await self._send_together(_ID)
-        names = [await self._read_name(tag) for tag in of_id]
+        tags = self._send_together(*unknown, *foretold) if unknown or foretold else []
+        offered = await self._read_capabilities(tags.pop(0)) if unknown else self._told
+        if self._takes_id and not foretold:
+            tags = self._send_together(_ID)
+        names = [await self._read_name(tag) for tag in tags]
         return " ".join([offered, *names]).strip()
 
     async def authenticate(self, login: Login) -> str:
@@ -98,10 +102,14 @@ class ImapSession:
 
         AUTHENTICATE PLAIN comes first: it takes any user name and password, where LOGIN depends on quoting.
         """
-        offered = {word[5:] for word in self._capabilities if word.startswith("AUTH=") and word != "AUTH=LOGIN"}
-        if "LOGINDISABLED" not in self._capabilities:
-            offered.add("LOGIN")  # the command
-        mechanism = choose(login, offered)
+        try:
+            mechanism = choose(login, self._mechanisms())
+        except Fault:
+            if not self._told:
+                raise
+            [tag] = self._send_together(b"CAPABILITY")  # the greeting told only a part
+            await self._read_capabilities(tag)
+            mechanism = choose(login, self._mechanisms())
         if mechanism == "LOGIN":
             await self._login(login)
         elif mechanism == "CRAM-MD5":
@@ -110,20 +118,21 @@ class ImapSession:
             await self._authenticate(mechanism, login)
         return mechanism
 
-    async def finish(self) -> str:
-        """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading.
+    async def finish(self, *, stay: bool = False) -> str:
+        """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading. Then LOGOUT, unless we are to stay.
 
         Capabilities differ after login; they are asked for anew unless the server has told them by itself. ID is sent again,
         because NetEase wants it here.
         """
         unknown = [] if self._told else [b"CAPABILITY"]
         identity = [_ID] if self._takes_id else []
-        tags = await self._send_together(*unknown, *identity, b"EXAMINE INBOX")
+        leave = [] if stay else [b"LOGOUT"]  # its answer is not worth waiting for
+        tags = self._send_together(*unknown, *identity, b"EXAMINE INBOX", *leave)
         if unknown:
             await self._read_capabilities(tags.pop(0))
         if identity:
             await self._read_name(tags.pop(0))
-        await self._done(tags.pop(), "Signed in, but the INBOX could not be opened.")
+        await self._done(tags[0], "Signed in, but the INBOX could not be opened.")
         return "The INBOX can be opened."
 
     @property
@@ -131,13 +140,9 @@ class ImapSession:
         """The capabilities, in capitals, as they were told last."""
         return self._capabilities
 
-    async def hand_over(self, protocol: asyncio.Protocol) -> None:
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Leave the signed-in connection to somebody else (`Wire.hand_over`)."""
-        await self._wire.hand_over(protocol)
-
-    def part(self) -> None:
-        """LOGOUT, whose answer is not worth waiting for."""
-        self._wire.part(self._next_tag() + b" LOGOUT")
+        self._wire.hand_over(protocol)
 
     async def _read_capabilities(self, tag: bytes) -> str:
         answer = await self._done(tag, "The server does not tell its capabilities.")
@@ -146,12 +151,19 @@ class ImapSession:
         self._offer(words)
         return " ".join(word for word in words if word != "CAPABILITY")
 
-    def _note_capabilities(self, line: str) -> bool:
-        """Take the capabilities that a server tells unasked; whether it did."""
+    def _note_capabilities(self, line: str) -> str:
+        """Take the capabilities that a server tells unasked; the words, none if it does not."""
         found = _TOLD.search(line)
-        if found:
-            self._offer(found[1].upper().split())
-        return found is not None
+        words = found[1].upper() if found else ""
+        if words:
+            self._offer(words.split())
+        return words
+
+    def _mechanisms(self) -> set[str]:
+        offered = {word[5:] for word in self._capabilities if word.startswith("AUTH=") and word != "AUTH=LOGIN"}
+        if "LOGINDISABLED" not in self._capabilities:
+            offered.add("LOGIN")  # the command
+        return offered
 
     def _offer(self, words: Iterable[str]) -> None:
         self._capabilities = frozenset(words)
@@ -166,17 +178,17 @@ class ImapSession:
         command = f"AUTHENTICATE {mechanism}"
         response = initial_response(mechanism, login)
         if "SASL-IR" in self._capabilities and len(response) <= INLINE_LIMIT:
-            tag = await self._send(command.encode() + b" " + response, f"{command} {MARK}")
+            tag = self._send(command.encode() + b" " + response, f"{command} {MARK}")
         else:
-            tag = await self._send(command.encode(), command)
+            tag = self._send(command.encode(), command)
             await self._continue(tag)
-            await self._wire.write_line(response, MARK)
+            self._wire.write_line(response, MARK)
         await self._signed_in(tag, acknowledgement(mechanism))
 
     async def _cram_md5(self, login: Login) -> None:
-        tag = await self._send(b"AUTHENTICATE CRAM-MD5", "AUTHENTICATE CRAM-MD5")
+        tag = self._send(b"AUTHENTICATE CRAM-MD5", "AUTHENTICATE CRAM-MD5")
         challenge = await self._continue(tag)
-        await self._wire.write_line(cram_md5_response(challenge, login), MARK)
+        self._wire.write_line(cram_md5_response(challenge, login), MARK)
         await self._signed_in(tag)
 
     async def _login(self, login: Login) -> None:
@@ -190,17 +202,17 @@ class ImapSession:
                 shown += f" {MARK}"
             else:
                 command, shown = command + b" {%d}" % len(raw), f"{shown} {{{len(raw)}}}"
-                tag = await self._send_part(tag, command, shown)
+                tag = self._send_part(tag, command, shown)
                 await self._continue(tag)
                 command, shown = raw, MARK
-        tag = await self._send_part(tag, command, shown)
+        tag = self._send_part(tag, command, shown)
         await self._signed_in(tag)
 
-    async def _send_part(self, tag: bytes, part: bytes, shown: str) -> bytes:
+    def _send_part(self, tag: bytes, part: bytes, shown: str) -> bytes:
         """Send a command, or its continuation when it has a tag already."""
         if not tag:
-            return await self._send(part, shown)
-        await self._wire.write_line(part, shown)
+            return self._send(part, shown)
+        self._wire.write_line(part, shown)
         return tag
 
     async def _signed_in(self, tag: bytes, ending: bytes = b"") -> None:
@@ -208,7 +220,7 @@ class ImapSession:
         challenge = ""
         if answer.status == "+":  # an error message to be acknowledged; then comes the refusal
             challenge = answer.line
-            await self._wire.write_line(ending, ending.decode())
+            self._wire.write_line(ending, ending.decode())
             answer = await self._answer(tag)
         if answer.status == "+":
             raise Fault.found("MALFORMED", "The server asks for more than the mechanism has.")
@@ -235,31 +247,38 @@ class ImapSession:
         self._commands += 1
         return b"B%d" % self._commands
 
-    async def _send_together(self, *commands: bytes) -> list[bytes]:
+    def _send_together(self, *commands: bytes) -> list[bytes]:
         """Send commands that hold no secret; their tags."""
         lines = [(self._next_tag(), command) for command in commands]
-        await self._wire.write_lines([(line := b" ".join(tagged), line.decode()) for tagged in lines])
+        self._wire.write_lines([(line := b" ".join(tagged), line.decode()) for tagged in lines])
         return [tag for tag, _ in lines]
 
-    async def _send(self, command: bytes, shown: str) -> bytes:
+    def _send(self, command: bytes, shown: str) -> bytes:
         tag = self._next_tag()
-        await self._wire.write_line(tag + b" " + command, f"{tag.decode()} {shown}")
+        self._wire.write_line(tag + b" " + command, f"{tag.decode()} {shown}")
         return tag
 
     async def _answer(self, tag: bytes) -> Answer:
         """Read until the tagged line or a request for more."""
         self._left = REPLY_LIMIT
         untagged: list[str] = []
-        good_bye: list[str] = []
-        grace_ends: float | None = None
+        answer = await self._read_answer(tag, untagged)
+        if answer is not None:
+            return answer
+        try:
+            async with asyncio.timeout(_BYE_GRACE_S):
+                while answer is None:
+                    answer = await self._read_answer(tag, untagged)
+        except CONNECTION_ERRORS:
+            good_bye = [line for line in untagged if line.upper().startswith("* BYE")]
+            raise Fault.refused("imap", "The server said good-bye.", *good_bye) from None
+        return answer
+
+    async def _read_answer(self, tag: bytes, untagged: list[str]) -> Answer | None:
+        """The answer to a command, or None at a good-bye."""
+        expected = tag.decode().casefold()
         while True:
-            try:
-                async with asyncio.timeout_at(grace_ends):
-                    line = await self._response()
-            except CONNECTION_ERRORS:
-                if good_bye:
-                    raise Fault.refused("imap", "The server said good-bye.", *good_bye) from None
-                raise
+            line = await self._response()
             first, _, rest = line.partition(" ")
             if first == "+":
                 return Answer("+", line, tuple(untagged))
@@ -267,9 +286,8 @@ class ImapSession:
             if first == "*":
                 untagged.append(line)
                 if status == "bye":
-                    good_bye.append(line)
-                    grace_ends = grace_ends or asyncio.get_running_loop().time() + _BYE_GRACE_S
-            elif first.casefold() == tag.decode().casefold() and status in _STATUSES:
+                    return None
+            elif first.casefold() == expected and status in _STATUSES:
                 return Answer(status, line, tuple(untagged))
             else:
                 raise Fault.found("MALFORMED", "The server's answer is no answer to the command.")
@@ -277,7 +295,7 @@ class ImapSession:
     async def _response(self) -> str:
         """One response line, with the literals inside it."""
         line = part = await self._bounded_line()
-        while found := _LITERAL.search(part):
+        while part.endswith("}") and (found := _LITERAL.search(part)):
             size = int(found[1])
             self._spend(size)
             literal, part = await self._wire.read_exactly(size), await self._bounded_line()

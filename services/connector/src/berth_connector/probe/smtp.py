@@ -79,8 +79,9 @@ class SmtpSession:
         return mechanism
 
     async def finish(self) -> str:
-        """NOOP: some servers accept the password, and then have nobody to hand a mail to."""
+        """NOOP: some servers accept the password, and then have nobody to hand a mail to. Then QUIT."""
         await self._expect(_DONE, b"NOOP", "Signed in, but the server takes no commands.")
+        self.part()
         return "The server takes commands."
 
     async def send(self, sender: str, recipient: str, message: bytes) -> None:
@@ -99,7 +100,7 @@ class SmtpSession:
         await self._transact("rcpt_to", f"RCPT TO:<{recipient}>".encode(), "The recipient was refused.")
         await self._transact("data", b"DATA", "The server wants no message.", _GO_ON)
         stuffed = message.replace(b"\r\n.", b"\r\n..").removesuffix(b"\r\n")
-        await self._wire.write_line(stuffed + b"\r\n.", f"({len(message)} bytes)")
+        self._wire.write_line(stuffed + b"\r\n.", f"({len(message)} bytes)")
         answer = await self._answer()
         if answer.code != _DONE:
             raise _in_step("data", answer.refusal("The message was refused."))
@@ -160,7 +161,7 @@ class SmtpSession:
         return answer
 
     async def _command(self, command: bytes, shown: str) -> Answer:
-        await self._wire.write_line(command, shown)
+        self._wire.write_line(command, shown)
         return await self._answer()
 
     async def _answer(self, *, greeting: bool = False) -> Answer:

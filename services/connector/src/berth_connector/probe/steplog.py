@@ -3,9 +3,10 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
 from typing import Final, Literal
 
 from berth_connector.diagnosis import DiagnosisTable, Finding, Origin
@@ -14,7 +15,7 @@ from berth_connector.redaction import Redactor
 from berth_events.contracts import Step, StepName
 from berth_events.runtime.clock import Clock
 
-__all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "Note", "StepLog", "Stopped", "clean"]
+__all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "Note", "RunningStep", "StepLog", "Stopped", "clean"]
 
 _MAX_LINES: Final = 24
 MAX_LINE: Final = 240
@@ -47,11 +48,11 @@ class Note:
 
     Attributes:
         message: a short sentence for people.
-        transcript: what was sent and received, redacted.
+        transcript: who said what (`C` is us), not redacted yet.
     """
 
     message: str = ""
-    transcript: list[str] = field(default_factory=list)
+    transcript: list[tuple[str, str]] = field(default_factory=list)
 
 
 class StepLog:
@@ -85,11 +86,10 @@ class StepLog:
         #: Why the exchange failed, or None.
         self.finding: Finding | None = None
 
-    @asynccontextmanager
-    async def step(
+    def step(
         self, name: StepName, limit: float, *, optional: bool = False, table_step: str | None = None
-    ) -> AsyncIterator[Note]:
-        """Run a step for at most `limit` seconds, and never beyond the deadline.
+    ) -> "RunningStep":
+        """Run a step for at most `limit` seconds, and never beyond the deadline: `async with log.step(...) as note`.
 
         Args:
             name: the next one of the plan.
@@ -100,45 +100,46 @@ class StepLog:
         Raises:
             Stopped: it failed.
         """
-        started_at, started = self._clock.now(), self._clock.monotonic()
-        self._note = note = Note()
+        self._note = Note()
         ends = min(asyncio.get_running_loop().time() + limit, self._deadline)
-        fault: Fault | None = None
-        lost = False
-        try:
-            async with asyncio.timeout_at(ends):
-                yield note
-        except Fault as error:
-            fault = error
-        except CONNECTION_ERRORS as error:
-            fault, lost = _transport_fault(error), True
-        outcome: Outcome = "ok"
-        if fault is not None:
-            note.message = fault.message
-            outcome = "skipped" if optional and lost else "failed"
-        finding = (
-            self._diagnose(table_step or TABLE_STEPS.get(name, name), fault) if fault and outcome == "failed" else None
-        )
+        return RunningStep(self, self._note, name, table_step or TABLE_STEPS.get(name, name), ends, optional=optional)
+
+    def said(self, who: Literal["C", "S"], text: str) -> None:
+        """Keep a line of the exchange with the running step."""
+        if len(self._note.transcript) < _MAX_LINES:
+            short = text if len(text) <= MAX_LINE else self._redactor(text)[:MAX_LINE]
+            self._note.transcript.append((who, short))
+
+    def begin(self) -> tuple[datetime, float]:
+        """A step begins: the time, also as the clock's seconds."""
+        return self._clock.now(), self._clock.monotonic()
+
+    def end(
+        self, running: "RunningStep", began: tuple[datetime, float], outcome: Outcome, fault: Fault | None
+    ) -> Finding | None:
+        """A step has ended; what was found if it failed."""
+        started_at, started = began
+        note = running.note
+        finding = self._diagnose(running.table_step, fault) if fault and outcome == "failed" else None
         self._done.append(
             Step(
                 protocol=self.protocol,
-                name=name,
+                name=running.name,
                 outcome=outcome,
                 started_at=started_at,
                 duration_ms=round((self._clock.monotonic() - started) * 1000, 1),
                 message=clean(self._redactor(note.message))[:_MAX_MESSAGE],
                 diagnosis=finding.diagnosis if finding else None,
-                transcript=tuple(note.transcript),
+                transcript=self._redacted(note.transcript),
             )
         )
-        if finding:
-            self.finding = finding
-            raise Stopped(finding) from fault
+        self.finding = finding or self.finding
+        return finding
 
-    def said(self, who: Literal["C", "S"], text: str) -> None:
-        """Keep a line of the exchange with the running step. Secrets are taken out before it is cut."""
-        if len(self._note.transcript) < _MAX_LINES:
-            self._note.transcript.append(clean(f"{who}: {self._redactor(text)}")[:MAX_LINE])
+    def _redacted(self, transcript: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """The lines without secrets; these are taken out before a line is cut. Most steps have none."""
+        redact = str if self._redactor.finds_nothing("\n".join(text for _, text in transcript)) else self._redactor
+        return tuple([clean(f"{who}: {redact(text)}")[:MAX_LINE] for who, text in transcript])
 
     def steps(self) -> tuple[Step, ...]:
         """All planned steps; those that were not begun are skipped."""
@@ -157,12 +158,58 @@ class StepLog:
         return Finding(found.diagnosis, fault.wait or found.wait)
 
 
+class RunningStep:
+    """A step that runs, as `StepLog.step` makes it.
+
+    Attributes:
+        note: what it has to say.
+        name: of the step.
+        table_step: the table's name of it.
+    """
+
+    __slots__ = ("_began", "_log", "_optional", "_timeout", "name", "note", "table_step")
+
+    def __init__(
+        self, log: StepLog, note: Note, name: StepName, table_step: str, ends: float, *, optional: bool
+    ) -> None:
+        self._log, self.note, self.name, self.table_step, self._optional = log, note, name, table_step, optional
+        self._timeout = asyncio.timeout_at(ends)
+
+    async def __aenter__(self) -> Note:
+        self._began = self._log.begin()
+        await self._timeout.__aenter__()
+        return self.note
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            error = late
+        outcome: Outcome = "ok"
+        fault: Fault | None = None
+        if isinstance(error, Fault):
+            outcome, fault = "failed", error
+        elif isinstance(error, CONNECTION_ERRORS):
+            outcome, fault = "skipped" if self._optional else "failed", _transport_fault(error)
+        elif error is not None:
+            return False
+        if fault is not None:
+            self.note.message = fault.message
+        finding = self._log.end(self, self._began, outcome, fault)
+        if finding is not None:
+            raise Stopped(finding) from fault
+        return True
+
+
 def clean(text: str) -> str:
     """The text without control characters and lone surrogates, white space collapsed."""
-    encodable = text.encode("utf-8", "replace").decode()
-    if not encodable.isprintable():
-        encodable = "".join(c if c.isprintable() else " " for c in encodable)
-    return " ".join(encodable.split())
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def _transport_fault(error: BaseException) -> Fault:

@@ -1,15 +1,55 @@
-"""TLS contexts, and what a certificate says of itself."""
+"""TLS contexts, sessions to resume, and what a certificate says of itself."""
 
 import ssl
+from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-__all__ = ["certificate_text", "client_context", "unverified_context"]
+__all__ = ["Sessions", "certificate_text", "client_context", "unverified_context"]
 
 _MAX_NAMES: Final = 8
+#: A certificate that was taken is trusted for so long without being shown again.
+_RESUMED_S: Final = 300.0
+_SESSIONS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    session: ssl.SSLSession
+    until: float
+
+
+class Sessions:
+    """TLS sessions of hosts whose certificate was verified a short time ago (RFC 8446, section 2.2).
+
+    To resume one saves both sides the certificate: whoever can resume it is who has shown that. A bulk import asks the same
+    host again and again. Of most hosts nobody asks twice: only the last ones are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
+
+    def find(self, host: str, port: int, now: float) -> ssl.SSLSession | None:
+        """The session of a host, by the event loop's time in seconds."""
+        kept = self._kept.get((host, port))
+        return kept.session if kept and now < kept.until else None
+
+    def keep(self, host: str, port: int, now: float, tls: ssl.SSLObject) -> None:
+        """Remember the session of a connection on which the server has spoken: with TLS 1.3 its tickets come then."""
+        session = tls.session
+        if session is not None and session.has_ticket:
+            self._kept[host, port] = _Kept(session, now + _RESUMED_S)
+            self._kept.move_to_end((host, port))
+            if len(self._kept) > _SESSIONS:
+                self._kept.popitem(last=False)
+
+    def forget(self, host: str, port: int) -> None:
+        """The next connection shows its certificate."""
+        self._kept.pop((host, port), None)
 
 
 def client_context(extra_ca: Path | None = None) -> ssl.SSLContext:

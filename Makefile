@@ -5,19 +5,25 @@ VENV := .venv/bin
 BUS ?=
 TESTS ?=
 MINUTES ?=
-export BUS
+PROVIDERS ?=
+export BUS PROVIDERS
 
 ##@ Try it
 
 .PHONY: run
-run: ## Start everything here, with a demo; Ctrl-C stops it. BUS=kafka takes Apache Kafka instead of the embedded bus
+run: ## Start everything here, with a demo; Ctrl-C stops it. BUS=kafka takes Apache Kafka, PROVIDERS=real dials the real Gmail
 	@deploy/local/environment $(if $(KAFKA_BOOTSTRAP),run,$(if $(filter kafka,$(BUS)),kafka,run))
 	@exec $(VENV)/python -m berth_local run
 
 .PHONY: sandbox
-sandbox: ## Start only the mail sandbox: IMAP, SMTP and DNS servers on loopback
+sandbox: ## Start only the mail sandbox: IMAP, SMTP and DNS servers on loopback, which also play Gmail and others
 	@deploy/local/environment run
 	@exec $(VENV)/python -m berth_local.sandbox .run/sandbox
+
+.PHONY: mailboxes
+mailboxes: ## List the mailboxes that the sandbox has at Gmail and others, and what is said to each
+	@deploy/local/environment run
+	@exec $(VENV)/python -m berth_local.sandbox --mailboxes
 
 .PHONY: clean
 clean: ## Delete the environment, and all data of the local stack
@@ -53,7 +59,7 @@ diagnoses: develop ## Play every row of the table of diagnoses to the connector,
 	$(VENV)/python -m berth_testing.corpus
 
 .PHONY: diagnoses-page
-diagnoses-page: develop ## Write what servers say into docs/diagnoses.md, from the table of diagnoses
+diagnoses-page: develop ## Write what servers say into docs/diagnoses.md and docs/sandbox.md, from the table of diagnoses
 	$(VENV)/python -m berth_testing.diagnoses_page
 
 .PHONY: ispdb

@@ -22,7 +22,7 @@ from berth_events.runtime.settings import ServiceSettings
 from berth_gateway import errors
 from berth_gateway.settings import GatewaySettings
 from berth_gateway.webhooks import metrics as webhook_metrics
-from berth_testing.diagnoses_page import page_with, server_texts
+from berth_testing.diagnoses_page import page_with, played_mailboxes, server_texts
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -67,6 +67,11 @@ def test_every_diagnosis_is_listed() -> None:
         for code in load_codes().values()
     }
     assert listed == known
+
+
+def test_the_mailboxes_of_the_played_providers_are_on_the_page() -> None:
+    text = page("sandbox.md")
+    assert page_with(text, played_mailboxes(DiagnosisTable.load())) == text, "run `make diagnoses-page`"
 
 
 def test_what_servers_say_is_on_the_page() -> None:

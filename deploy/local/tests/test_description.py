@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from berth_local.description import Demo, Description, ServiceDescription
-from berth_local.sandbox.description import Host, Mailbox, Sandbox
+from berth_local.sandbox.description import Host, Mailbox, PlayedProvider, Sandbox
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "local-stack.md"
 
@@ -70,7 +70,7 @@ def test_a_shell_reads_the_key_as_it_is(description: Description, tmp_path: Path
     assert said.stdout == "http://127.0.0.1:8080 key'$(id) 2"
 
 
-@pytest.mark.parametrize("model", [Description, ServiceDescription, Demo, Sandbox, Host, Mailbox])
+@pytest.mark.parametrize("model", [Description, ServiceDescription, Demo, Sandbox, Host, Mailbox, PlayedProvider])
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
     text = DOCUMENT.read_text()
     assert [name for name in model.model_fields if not re.search(rf"[`.]{name}\b", text)] == []

@@ -189,7 +189,7 @@ def _a_second_one_does_no_harm(directory: Path, description: Description) -> Non
 
 def _the_lines_shown_work(stack: Stack) -> None:
     lines = curl_lines(stack.output.read_text())
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         said = subprocess.run(
             ["sh", "-c", f". .run/env; {line.replace('curl -s', 'curl -sf')}"],

@@ -16,11 +16,12 @@ import dns.message
 import dns.query
 import dns.resolver
 import pytest
-from dnslib import DNSRecord
+from dnslib import DNSLabel, DNSRecord
 
 from berth_local.sandbox.description import Host, Mailbox, Sandbox
 from berth_local.sandbox.dns import Upstream, Zone, serve_dns
 from berth_local.sandbox.server import sandbox
+from berth_local.sandbox.zone import zone_file
 
 T = TypeVar("T")
 
@@ -185,6 +186,7 @@ class TestDns:
                 await resolver.resolve("example.net", "A")
             with pytest.raises(dns.resolver.NXDOMAIN):
                 await resolver.resolve("example.invalid", "A")
+            assert not Zone(zone_file(running.hosts)).knows(DNSLabel("example.com"))
         finally:
             for server in (*known, *asking):
                 server.close()
@@ -215,5 +217,10 @@ async def test_passwords_and_authority_survive_a_restart(tmp_path: Path) -> None
 
 async def test_two_sandboxes_do_not_meet(running: Sandbox, tmp_path: Path) -> None:
     async with sandbox(tmp_path) as second:
-        assert not set(second.ports) & set(running.ports)
+        assert not _places(second) & _places(running)
         assert second.dns_servers != running.dns_servers
+
+
+def _places(of: Sandbox) -> set[tuple[str, int]]:
+    servers = (*of.hosts, *of.providers)
+    return {(one.address, p) for one in servers for p in (one.imap, one.imaps, one.submission, one.submissions)}

@@ -153,7 +153,19 @@ async def test_keys_and_secrets_stay_the_same(identity: Identity, directory: Pat
         assert (directory / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_gateway_is_told_where_the_mailboxes_are(running: Sandbox, identity: Identity) -> None:
-    imap, smtp = running.mail_hosts(identity.google_domain).split(",")
-    assert imap == f"imap.{identity.google_domain}:{running.mailbox(f'barbara@{identity.google_domain}')[1].imaps}:tls"
-    assert smtp.endswith(":starttls")
+async def test_the_gateway_is_told_where_the_mailboxes_are(
+    running: Sandbox, identity: Identity, tmp_path: Path
+) -> None:
+    by_name = {provider.name: provider for provider in running.providers}
+    google, microsoft = by_name["google"], by_name["microsoft"]
+    assert running.mail_hosts(identity.google_domain) == (
+        f"imap.gmail.com:{google.imaps}:tls,smtp.gmail.com:{google.submission}:starttls"
+    )
+    assert running.mail_hosts(identity.microsoft_domain) == (
+        f"outlook.office365.com:{microsoft.imaps}:tls,smtp.office365.com:{microsoft.submission}:starttls"
+    )
+    async with sandbox(tmp_path, providers=False) as alone:
+        host = next(host for host in alone.hosts if host.domain == identity.google_domain)
+        imap, smtp = alone.mail_hosts(identity.google_domain).split(",")
+        assert imap == f"imap.{identity.google_domain}:{host.imaps}:tls"
+        assert smtp == f"smtp.{identity.google_domain}:{host.submission}:starttls"

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from berth_local.demo import SCENARIOS, Account, is_complete
 from berth_local.description import DESCRIPTION_FILE, SHELL_FILE, Description
+from berth_local.sandbox.description import Sandbox
 from berth_local.sandbox.hosts import SPARE_MAILBOX
 
 __all__ = ["Results", "how_to_go_on"]
@@ -22,6 +23,10 @@ SHOWN_SEVERITIES = ("critical", "high")
 NOT_SHOWN = frozenset({"MX_PRIVATE_ADDRESS", "BULK_SENDER_NOT_READY"})
 MARKS = {"pass": ("ok", "green"), "fail": ("fails", "red"), "unknown": ("?", "yellow")}
 STATUS_STYLES = {"connected": "green", "pending": "yellow"}
+
+
+#: What gives every user of a Linux machine the ports from IMAP's on, until it is started anew.
+LOW_PORTS: Final = "`sudo sysctl net.ipv4.ip_unprivileged_port_start=143` lets them be used"
 
 
 class Results:
@@ -95,6 +100,7 @@ def _said(account: Account) -> Text:
 def how_to_go_on(running: Description, directory: Path) -> str:
     """URL, key and the lines to try next; they work as they stand, in the working directory of `make run`."""
     key = '-H "Authorization: Bearer $BERTH_KEY"'
+    played = _at_gmail(running.sandbox, key) if running.sandbox.providers else ""
     refused = running.demo.accounts["grace@acme.test"]
     return f"""
 Berth    {running.url}    API reference {running.url}/docs
@@ -110,8 +116,25 @@ API key  {running.demo.api_key}
     -d '{{"email": "{SPARE_MAILBOX}", "provider": "custom", "password": "'"$BERTH_SANDBOX_PASSWORD"'",
          "imap": {{"host": "imap.acme.test", "port": '"$BERTH_SANDBOX_IMAP_PORT"', "security": "tls"}},
          "smtp": {{"host": "smtp.acme.test", "port": '"$BERTH_SANDBOX_SMTP_PORT"', "security": "starttls"}}}}'
-
+{played}
 Everything that runs is in {_shell_path(directory / DESCRIPTION_FILE)}. Ctrl-C stops it."""
+
+
+def _at_gmail(sandbox: Sandbox, key: str) -> str:
+    gmail = next(provider for provider in sandbox.providers if provider.name == "google")
+    servers, hint = "", "their names decide what goes wrong"
+    if not gmail.on_standard_ports:
+        servers = (
+            f',\n         "imap": {{"host": "imap.gmail.com", "port": {gmail.imaps}, "security": "tls"}},'
+            f'\n         "smtp": {{"host": "smtp.gmail.com", "port": {gmail.submission}, "security": "starttls"}}'
+        )
+        hint += f";\nthe usual mail ports are taken or not for this user, so that servers have to be named: {LOW_PORTS}"
+    return f"""
+Gmail and others are played here, not dialled. `make mailboxes` lists the mailboxes that there are; {hint}.
+
+  curl -s "$BERTH_URL/v1/accounts" {key} -H 'Content-Type: application/json' \\
+    -d '{{"email": "imap-disabled@gmail.com", "provider": "gmail", "password": "{sandbox.provider_password}"{servers}}}'
+"""
 
 
 def _shell_path(path: Path) -> str:

@@ -10,13 +10,33 @@ from typing import Literal, get_args
 from berth_local.errors import LocalStackError
 from berth_local.postgres_binaries import enterable
 
-__all__ = ["LocalSettings", "UnknownBus"]
+__all__ = ["LocalSettings", "UnknownBus", "UnknownProviders", "played_providers"]
 
 BusName = Literal["embedded", "kafka"]
+ProvidersName = Literal["played", "real"]
 
 
 class UnknownBus(LocalStackError):
     """BUS names no bus. It is `embedded` (on Postgres, the default) or `kafka` (Apache Kafka)."""
+
+
+class UnknownProviders(LocalStackError):
+    """PROVIDERS is neither `played` (Gmail and others are played on this machine, the default) nor `real` (they are dialled)."""
+
+
+def played_providers(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the sandbox plays Gmail and the others: PROVIDERS.
+
+    Raises:
+        UnknownProviders: it says something else.
+    """
+    chosen = environment.get("PROVIDERS") or "played"
+    if chosen not in get_args(ProvidersName):
+        raise UnknownProviders(
+            f"PROVIDERS={chosen}: there are `played` (Gmail and others are played on this machine, the default) "
+            "and `real` (their names lead to them)"
+        )
+    return chosen == "played"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +48,22 @@ class LocalSettings:
         bus: what carries the events.
         database_url: a server to use instead of an own one; its role may create roles and databases.
         kafka_bootstrap: a Kafka to use instead of an own one.
+        providers: whether the sandbox plays Gmail and the others.
     """
 
     directory: Path
     bus: BusName = "embedded"
     database_url: str | None = None
     kafka_bootstrap: str | None = None
+    providers: bool = True
 
     @classmethod
     def read(cls, directory: Path, environment: Mapping[str, str] = os.environ) -> "LocalSettings":
-        """From the environment: BUS, DATABASE_URL, KAFKA_BOOTSTRAP.
+        """From the environment: BUS, DATABASE_URL, KAFKA_BOOTSTRAP, PROVIDERS.
 
         Raises:
             UnknownBus: BUS is neither embedded nor kafka.
+            UnknownProviders: PROVIDERS is neither played nor real.
         """
         kafka_bootstrap = environment.get("KAFKA_BOOTSTRAP") or None
         bus = environment.get("BUS") or ("kafka" if kafka_bootstrap else "embedded")
@@ -51,6 +74,7 @@ class LocalSettings:
             bus="kafka" if bus == "kafka" else "embedded",
             database_url=environment.get("DATABASE_URL") or None,
             kafka_bootstrap=kafka_bootstrap if bus == "kafka" else None,
+            providers=played_providers(environment),
         )
 
     @property

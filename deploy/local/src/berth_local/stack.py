@@ -114,7 +114,8 @@ class _Starting:
         file = directory / "sandbox.json"
         file.unlink(missing_ok=True)
         arguments = ["-m", "berth_local.sandbox", str(directory), "--quiet"]
-        await self.children.start("sandbox", arguments)
+        environment = {**os.environ, "PROVIDERS": "played" if self.settings.providers else "real"}
+        await self.children.start("sandbox", arguments, environment)
         return file
 
     def begin_kafka(self) -> KafkaServer | None:
@@ -150,6 +151,8 @@ class _Starting:
         with self.steps.step("Sandbox") as step:
             sandbox = await self.children.while_running(_read_sandbox(file))
             step.said = f"mail on {', '.join(host.address for host in sandbox.hosts)}, DNS on {sandbox.dns_servers[0]}"
+            if sandbox.providers:
+                step.said += f"; plays {', '.join(provider.name for provider in sandbox.providers)}"
         return sandbox
 
     async def events(self, kafka: KafkaServer | None) -> str | None:

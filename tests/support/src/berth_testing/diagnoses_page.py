@@ -1,4 +1,7 @@
-"""`python -m berth_testing.diagnoses_page`: write what servers say, and what Berth makes of it, into docs/diagnoses.md."""
+"""`python -m berth_testing.diagnoses_page`: write what stands in the table of diagnoses into the documentation.
+
+docs/diagnoses.md gets what servers say, and what Berth makes of it; docs/sandbox.md the mailboxes of the played providers.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,8 +11,9 @@ from typing import Final
 
 from berth_connector.diagnosis import DiagnosisTable, Rule
 from berth_connector.diagnosis.rules import load_providers
+from berth_local.sandbox.providers.mailboxes import Casting
 
-__all__ = ["BEGINS", "ENDS", "page_with", "server_texts"]
+__all__ = ["BEGINS", "ENDS", "page_with", "played_mailboxes", "server_texts"]
 
 BEGINS: Final = "<!-- generated from diagnoses.csv: make diagnoses-page -->"
 ENDS: Final = "<!-- end of what is generated -->"
@@ -41,12 +45,26 @@ def server_texts(table: DiagnosisTable) -> str:
     return "\n\n".join(parts)
 
 
+def played_mailboxes(table: DiagnosisTable) -> str:
+    """The providers that the sandbox plays, each with its hosts, its domains, and the mailboxes that are named by a code."""
+    casting = Casting(table)
+    lines = ["| provider | IMAP, SMTP | mailboxes | in the domains |", "|---|---|---|---|"]
+    for provider, mailboxes in casting.mailboxes.items():
+        services = [service for service in casting.services if service.provider == provider]
+        hosts = dict.fromkeys(host for service in services for host in (*service.imap[:1], *service.smtp[:1]))
+        names = [name for name in mailboxes if not set("._") & set(name)]
+        domains = [domain for service in services for domain in service.domains]
+        cells = (" ".join(map(_code, column)) for column in (hosts, names, domains))
+        lines.append(f"| {' | '.join([casting.names[provider], *cells])} |")
+    return "\n".join(lines)
+
+
 def page_with(page: str, texts: str) -> str:
     """The page with its generated part replaced."""
     before, found, rest = page.partition(BEGINS)
     _, ends, after = rest.partition(ENDS)
     if not found or not ends:
-        raise ValueError("docs/diagnoses.md has lost the marks around what is generated")
+        raise ValueError("a page has lost the marks around what is generated")
     return f"{before}{BEGINS}\n\n{texts}\n\n{ENDS}{after}"
 
 
@@ -81,9 +99,11 @@ def _code(text: str) -> str:
 
 
 def main() -> int:
-    """Write the page."""
-    page = Path("docs/diagnoses.md")
-    page.write_text(page_with(page.read_text(encoding="utf-8"), server_texts(DiagnosisTable.load())), encoding="utf-8")
+    """Write the pages."""
+    table = DiagnosisTable.load()
+    for name, text in (("diagnoses.md", server_texts(table)), ("sandbox.md", played_mailboxes(table))):
+        page = Path("docs") / name
+        page.write_text(page_with(page.read_text(encoding="utf-8"), text), encoding="utf-8")
     return 0
 
 

@@ -4,13 +4,18 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from berth_connector.diagnosis import DiagnosisTable
 from berth_local.errors import LocalStackError
 from berth_local.files import write_private
 from berth_local.lock import AlreadyRunning, Lock
 from berth_local.sandbox.description import Sandbox
+from berth_local.sandbox.providers.listing import listing
+from berth_local.sandbox.providers.mailboxes import Casting
 from berth_local.sandbox.server import sandbox
+from berth_local.settings import played_providers
 
 DESCRIPTION_FILE = "sandbox.json"
 
@@ -19,12 +24,12 @@ class SandboxRuns(LocalStackError):
     """Another sandbox has this directory. Use it, stop it, or give another directory."""
 
 
-async def serve(directory: Path, *, quiet: bool) -> None:
+async def serve(directory: Path, *, providers: bool, quiet: bool) -> None:
     """Serve until SIGINT or SIGTERM; meanwhile DIR/sandbox.json says where everything is."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with sandbox(directory) as running:
+    async with sandbox(directory, providers=providers) as running:
         description = directory / DESCRIPTION_FILE
         write_private(description, running.model_dump_json(indent=2))
         if not quiet:
@@ -57,7 +62,20 @@ def _text(running: Sandbox, description: Path) -> str:
             f"{given.microsoft_domain} as a Microsoft workspace: tenant {application.tenant_id}, client {application.client_id}",
             f"    secret {application.client_secret}, authority {given.microsoft_authority}",
         ]
+    lines += ["", *_providers(running)]
     return "\n".join([*lines, "", "Ctrl-C stops it."])
+
+
+def _providers(running: Sandbox) -> Iterator[str]:
+    if not running.providers:
+        yield "No providers are played: their names lead to them (PROVIDERS=real)."
+        return
+    yield f"Played, each with works@ and mailboxes that fail, which `make mailboxes` lists; password {running.provider_password}"
+    for provider in running.providers:
+        yield (
+            f"    {provider.imap_hosts[0]} {provider.imaps} TLS, {provider.imap} STARTTLS  "
+            f"{provider.smtp_hosts[0]} {provider.submissions} TLS, {provider.submission} STARTTLS  @{provider.domains[0]}"
+        )
 
 
 def main() -> None:
@@ -65,10 +83,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="IMAP, SMTP and DNS servers on loopback, for trying Berth out.")
     parser.add_argument("directory", type=Path, nargs="?", default=Path(".run/sandbox"))
     parser.add_argument("--quiet", action="store_true", help="print nothing")
+    parser.add_argument("--mailboxes", action="store_true", help="list the mailboxes of the played providers, and end")
     options = parser.parse_args()
+    if options.mailboxes:
+        print(listing(Casting(DiagnosisTable.load())))
+        return
     try:
         _lock(options.directory)
-        asyncio.run(serve(options.directory, quiet=options.quiet))
+        asyncio.run(serve(options.directory, providers=played_providers(), quiet=options.quiet))
     except LocalStackError as error:
         sys.exit(str(error))
 

@@ -2,25 +2,30 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Host", "Identity", "Mailbox", "MicrosoftWorkspace", "Sandbox"]
+__all__ = ["Host", "Identity", "Mailbox", "MicrosoftWorkspace", "PlayedProvider", "Sandbox"]
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Host(_Value):
-    """A mail host."""
+class _MailServer(_Value):
+    """Where IMAP and submission are."""
 
-    name: str = Field(description="in MX; imap.DOMAIN and smtp.DOMAIN are names of it too")
-    domain: str
     address: str = Field(description="on loopback")
-    trusted: bool = Field(description="whether its certificate is signed by the sandbox's authority")
-    dmarc: bool = Field(description="whether its domain publishes a DMARC record")
     imap: int = Field(description="port with STARTTLS")
     imaps: int = Field(description="port with TLS from the first byte")
     submission: int = Field(description="SMTP port with STARTTLS")
     submissions: int = Field(description="SMTP port with TLS from the first byte")
+
+
+class Host(_MailServer):
+    """A mail host."""
+
+    name: str = Field(description="in MX; imap.DOMAIN and smtp.DOMAIN are names of it too")
+    domain: str
+    trusted: bool = Field(description="whether its certificate is signed by the sandbox's authority")
+    dmarc: bool = Field(description="whether its domain publishes a DMARC record")
 
 
 class Mailbox(_Value):
@@ -29,6 +34,21 @@ class Mailbox(_Value):
     address: str
     password: str
     host: str
+
+
+class PlayedProvider(_MailServer):
+    """A provider that the sandbox plays, at one address under all its names."""
+
+    name: str = Field(description="in the table of diagnoses")
+    imap_hosts: tuple[str, ...]
+    smtp_hosts: tuple[str, ...]
+    domains: tuple[str, ...] = Field(description="of its mailboxes")
+    mailboxes: tuple[str, ...] = Field(description="names before the @, in each domain; they say what is the matter")
+
+    @property
+    def on_standard_ports(self) -> bool:
+        """Whether it is found where the provider is, so that nobody has to name servers."""
+        return (self.imap, self.imaps, self.submission, self.submissions) == (143, 993, 587, 465)
 
 
 class MicrosoftWorkspace(_Value):
@@ -59,6 +79,8 @@ class Sandbox(_Value):
     authority_file: str = Field(description="PEM of the authority; BERTH_EXTRA_CA_FILE")
     hosts: tuple[Host, ...]
     mailboxes: tuple[Mailbox, ...]
+    providers: tuple[PlayedProvider, ...] = Field(default=(), description="that are played; none with PROVIDERS=real")
+    provider_password: str | None = Field(default=None, description="of all their mailboxes")
     identity: Identity | None = Field(
         default=None, description="what email workspaces are made of; null: there are none"
     )
@@ -66,7 +88,8 @@ class Sandbox(_Value):
     @property
     def ports(self) -> tuple[int, ...]:
         """All ports of the mail hosts; BERTH_ALLOW_PORTS."""
-        return tuple(sorted({p for h in self.hosts for p in (h.imap, h.imaps, h.submission, h.submissions)}))
+        servers: tuple[_MailServer, ...] = (*self.hosts, *self.providers)
+        return tuple(sorted({p for one in servers for p in (one.imap, one.imaps, one.submission, one.submissions)}))
 
     def mailbox(self, address: str) -> tuple[Mailbox, Host]:
         """A mailbox and the host it is on."""
@@ -74,6 +97,11 @@ class Sandbox(_Value):
         return mailbox, next(host for host in self.hosts if host.name == mailbox.host)
 
     def mail_hosts(self, domain: str) -> str:
-        """IMAP and SMTP of a domain, as BERTH_GOOGLE_MAIL_HOSTS and BERTH_MICROSOFT_MAIL_HOSTS of the gateway take them."""
+        """IMAP and SMTP of a domain, as BERTH_GOOGLE_MAIL_HOSTS and BERTH_MICROSOFT_MAIL_HOSTS of the gateway take them.
+
+        Of a domain that has its mailboxes at a played provider they are the provider's.
+        """
+        if at := next((provider for provider in self.providers if domain in provider.domains), None):
+            return f"{at.imap_hosts[0]}:{at.imaps}:tls,{at.smtp_hosts[0]}:{at.submission}:starttls"
         host = next(host for host in self.hosts if host.domain == domain)
         return f"imap.{domain}:{host.imaps}:tls,smtp.{domain}:{host.submission}:starttls"

@@ -172,5 +172,5 @@ class Google:
             raise Refusal("invalid_grant", "Not a valid email.")
         if not scopes <= self.delegated.get((domain.lower(), account.client_id), set()):
             raise Refusal("unauthorized_client", _UNAUTHORIZED, status=401)
-        if subject.lower() not in self.users:
+        if f"{name.partition('+')[0]}@{domain}".lower() not in self.users:
             raise Refusal("invalid_grant", "Invalid email or User ID")

@@ -11,9 +11,11 @@ __all__ = [
     "MICROSOFT_DOMAIN",
     "NAME_SERVER_PORT",
     "SPARE_MAILBOX",
+    "STANDARD_PORTS",
     "TOKEN_PORT",
     "MailHost",
     "Ports",
+    "free_network",
     "loopback",
     "reserve",
 ]
@@ -38,9 +40,16 @@ class Ports:
     """SMTP, TLS from the first byte"""
 
 
+#: What everybody expects; of the played providers, where this user may listen on them.
+STANDARD_PORTS: Final = Ports(imap=143, imaps=993, submission=587, submissions=465)
+#: The third byte of the hosts' addresses, and where others are looked for when another sandbox has the standard ports there.
+_NETWORK: Final = 53
+_NETWORKS: Final = 20
+
+
 @dataclass(frozen=True, slots=True)
 class MailHost:
-    """A provider: one domain, served by one host.
+    """A mail host and its domain.
 
     Attributes:
         domain: what stands behind the @.
@@ -90,12 +99,12 @@ MAILBOXES: Final = (
 )
 
 
-def loopback(number: int) -> str:
+def loopback(number: int, network: int = _NETWORK) -> str:
     """The address of a host: 127.0.53.N where the system takes all of 127.0.0.0/8 (Linux), else 127.0.0.1.
 
     Berth may then be allowed the sandbox's network and still refuse 127.0.0.1, as it does in production.
     """
-    address = f"127.0.53.{number}"
+    address = f"127.0.{network}.{number}"
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))
@@ -104,23 +113,45 @@ def loopback(number: int) -> str:
     return address
 
 
-def reserve(address: str, preferred: int) -> socket.socket:
+def free_network(number: int) -> int:
+    """Where a host with the standard ports can be: the first network in which nobody else has them at its address.
+
+    Where nobody may listen on them, or there is one address only, it is the hosts' own.
+    """
+    for network in range(_NETWORK, _NETWORK + _NETWORKS):
+        if (listening := _listening(loopback(number, network), STANDARD_PORTS.imaps)) is not None:
+            listening.close()
+            return network
+    return _NETWORK
+
+
+def reserve(address: str, preferred: int, *, first: int | None = None) -> socket.socket:
     """A listening socket on the preferred port or the next free one.
 
     Trying one after the other gives the same ports after every start, and the accounts made with them stay right.
 
+    Args:
+        address: on loopback.
+        preferred: one that everybody may listen on.
+        first: tried before it.
+
     Raises:
         OSError: fifty ports in a row are taken.
     """
-    for port in range(preferred, preferred + 50):
-        candidate = socket.socket()
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            candidate.bind((address, port))
-            candidate.listen()
-        except OSError:
-            candidate.close()
-            continue
-        candidate.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        return candidate
+    for port in (*([first] if first else []), *range(preferred, preferred + 50)):
+        if (listening := _listening(address, port)) is not None:
+            return listening
     raise OSError(f"all ports from {preferred} to {preferred + 49} on {address} are taken")
+
+
+def _listening(address: str, port: int) -> socket.socket | None:
+    candidate = socket.socket()
+    candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        candidate.bind((address, port))
+        candidate.listen()
+    except OSError:
+        candidate.close()
+        return None
+    candidate.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return candidate

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ from pysasl.mechanism.oauth import OAuth2Mechanism
 
 from berth_local.sandbox.tokens import TokenBook
 
-__all__ = ["TOKEN_REFUSED", "Mailboxes", "serve_imap"]
+__all__ = ["TOKEN_REFUSED", "Mailboxes", "imap_server", "serve_imap"]
 
+Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 #: What a client is told when its token opens nothing; it acknowledges that, and is then refused.
 TOKEN_REFUSED: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
 
@@ -97,14 +98,17 @@ class _Config(Config):  # type: ignore[misc] # pymap is not typed
 class Mailboxes:
     """The users of all hosts, with their passwords and their mail."""
 
-    def __init__(self, passwords: Mapping[str, str], tokens: TokenBook) -> None:
+    def __init__(
+        self, passwords: Mapping[str, str], tokens: TokenBook, aliases: Mapping[str, str] | None = None
+    ) -> None:
         """Create the mailboxes, empty.
 
         Args:
             passwords: by address.
             tokens: which access tokens open which mailboxes.
+            aliases: domains whose mailboxes are those of another domain.
         """
-        self._passwords, self._tokens = dict(passwords), tokens
+        self._passwords, self._tokens, self._aliases = dict(passwords), tokens, dict(aliases or {})
         config = _Config("sandbox", None, starttls=False)
         config.apply_context()
         self.login = Login(config)
@@ -113,19 +117,28 @@ class Mailboxes:
 
     def __contains__(self, address: str) -> bool:
         """Is this one of the mailboxes?"""
-        return address.lower() in self._passwords
+        return self.home(address) in self._passwords
+
+    def home(self, address: str) -> str:
+        """The mailbox that has mail to an address: what stands behind a plus sign is the recipient's own (RFC 5233)."""
+        name, at, domain = address.lower().rpartition("@")
+        return f"{name.partition('+')[0]}{at}{self._aliases.get(domain, domain)}"
+
+    def password(self, address: str) -> str:
+        """The password of a mailbox that exists."""
+        return self._passwords[self.home(address)]
 
     def admits(self, address: str, password: str) -> bool:
         """Is this the mailbox's password?"""
-        return self._passwords.get(address) == password
+        return self._passwords.get(self.home(address)) == password
 
     def admits_token(self, address: str, token: str) -> bool:
         """Does the access token open this mailbox?"""
-        return address in self and self._tokens.opens(token, address)
+        return address in self and any(self._tokens.opens(token, one) for one in (address, self.home(address)))
 
     async def deliver(self, address: str, message: bytes) -> None:
         """Put a message into the mailbox's INBOX."""
-        identity = Identity(address.lower(), self.login, None, frozenset())
+        identity = Identity(self.home(address), self.login, None, frozenset())
         async with identity.new_session() as session:
             await session.append_messages("INBOX", [AppendMessage(message, datetime.now(UTC))])
 
@@ -134,9 +147,17 @@ async def serve_imap(
     mailboxes: Mailboxes, host: str, listening: socket.socket, context: ssl.SSLContext, *, starttls: bool
 ) -> asyncio.Server:
     """Serve on a listening socket, with STARTTLS or with TLS from the first byte."""
+    connected = imap_server(mailboxes, host, context, starttls=starttls)
+    return await asyncio.start_server(connected, sock=listening, ssl=None if starttls else context)
+
+
+def imap_server(
+    mailboxes: Mailboxes, host: str, context: ssl.SSLContext | None = None, *, starttls: bool = False
+) -> Connected:
+    """What serves one connection; without a context there is no TLS, as inside this process."""
     server = IMAPServer(mailboxes.login, _Config(host, context, starttls=starttls, mailboxes=mailboxes))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server(reader, writer, SocketInfo.get(writer, None))
 
-    return await asyncio.start_server(connected, sock=listening, ssl=None if starttls else context)
+    return connected

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from ipaddress import ip_network
 from pathlib import Path
 
+from berth_connector.diagnosis import DiagnosisTable
 from berth_local.files import write_private
 from berth_local.sandbox.certificates import Certificates
-from berth_local.sandbox.description import Host, Mailbox, Sandbox
+from berth_local.sandbox.description import Host, Mailbox, PlayedProvider, Sandbox
 from berth_local.sandbox.dns import Upstream, Zone, serve_dns
 from berth_local.sandbox.hosts import (
     HOSTS,
@@ -25,9 +26,11 @@ from berth_local.sandbox.hosts import (
 )
 from berth_local.sandbox.identity import IdentityService, serve_identity
 from berth_local.sandbox.imap import Mailboxes, serve_imap
+from berth_local.sandbox.providers.mailboxes import PASSWORD, Casting
+from berth_local.sandbox.providers.play import play
 from berth_local.sandbox.smtp import serve_smtp
 from berth_local.sandbox.workspaces import offer_workspaces
-from berth_local.sandbox.zone import zone_file
+from berth_local.sandbox.zone import provider_zones, zone_file
 
 __all__ = ["sandbox"]
 
@@ -37,8 +40,12 @@ TOKEN_HOST = "localhost"
 
 
 @asynccontextmanager
-async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
+async def sandbox(directory: Path, *, providers: bool = True) -> AsyncIterator[Sandbox]:
     """Run the sandbox. Mail is kept in memory only; passwords and the authority's key are kept in the directory.
+
+    Args:
+        directory: its own.
+        providers: whether Gmail and the others are played; if not, their names lead to them.
 
     Raises:
         OSError: no port is free.
@@ -46,8 +53,13 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
     passwords = _passwords(directory / "passwords.json")
     certificates = Certificates(directory)
     identity = IdentityService()
-    mailboxes = Mailboxes(passwords, identity.tokens)
+    casting = Casting(DiagnosisTable.load()) if providers else None
+    there = casting.addresses() if casting else []
+    mailboxes = Mailboxes(
+        {**passwords, **dict.fromkeys(there, PASSWORD)}, identity.tokens, casting.aliases() if casting else {}
+    )
     hosts = []
+    played: list[PlayedProvider] = []
     async with AsyncExitStack() as stack:
         for mail_host in HOSTS:
             host, sockets = _reserve(mail_host)
@@ -58,8 +70,15 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
                 starttls = service in ("imap", "submission")
                 server = await serve(mailboxes, host.name, listening, context, starttls=starttls)
                 stack.callback(server.close)
+        zone = zone_file(hosts)
+        if casting:
+            played += await stack.enter_async_context(play(casting, mailboxes, certificates))
+            zone = zone_file(hosts, {domain: one.exchange for one in casting.services for domain in one.domains})
+            zone += provider_zones(
+                casting.services, {one.name: one.address for one in played}, [host.domain for host in hosts]
+            )
         port, transport, tcp = await serve_dns(
-            Zone(zone_file(hosts)), Upstream.of_this_machine(), NAME_SERVER_ADDRESS, NAME_SERVER_PORT
+            Zone(zone), Upstream.of_this_machine(), NAME_SERVER_ADDRESS, NAME_SERVER_PORT
         )
         stack.callback(transport.close)
         stack.callback(tcp.close)
@@ -67,16 +86,19 @@ async def sandbox(directory: Path) -> AsyncIterator[Sandbox]:
         token_origin = f"https://{TOKEN_HOST}:{tokens.getsockname()[1]}"
         context = certificates.server_context(TOKEN_HOST, trusted=True)
         await stack.enter_async_context(serve_identity(identity, tokens, context))
+        addresses = [*(host.address for host in hosts), *(provider.address for provider in played)]
         yield Sandbox(
             dns_servers=(f"{NAME_SERVER_ADDRESS}:{port}",),
-            networks=tuple(sorted({_network(host.address) for host in hosts})),
+            networks=tuple(sorted({_network(address) for address in addresses})),
             authority_file=str(certificates.authority_file.resolve()),
             hosts=tuple(hosts),
             mailboxes=tuple(
                 Mailbox(address=address, password=password, host=f"mail.{address.partition('@')[2]}")
                 for address, password in passwords.items()
             ),
-            identity=offer_workspaces(identity, directory, token_origin, passwords),
+            providers=tuple(played),
+            provider_password=PASSWORD if played else None,
+            identity=offer_workspaces(identity, directory, token_origin, [*passwords, *there]),
         )
 
 

@@ -5,6 +5,7 @@ import base64
 import binascii
 import socket
 import ssl
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -12,7 +13,7 @@ from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Se
 
 from berth_local.sandbox.imap import TOKEN_REFUSED, Mailboxes
 
-__all__ = ["serve_smtp"]
+__all__ = ["serve_smtp", "smtp_protocol"]
 
 
 class _Smtp(SMTP):  # type: ignore[misc] # aiosmtpd is not typed
@@ -85,19 +86,34 @@ async def serve_smtp(
     mailboxes: Mailboxes, host: str, listening: socket.socket, context: ssl.SSLContext, *, starttls: bool
 ) -> asyncio.Server:
     """Serve on a listening socket, with STARTTLS or with TLS from the first byte."""
+    connected = smtp_protocol(mailboxes, host, context if starttls else None)
+    return await asyncio.get_running_loop().create_server(connected, sock=listening, ssl=None if starttls else context)
+
+
+def smtp_protocol(
+    mailboxes: Mailboxes, host: str, starttls: ssl.SSLContext | None = None
+) -> Callable[[], asyncio.Protocol]:
+    """What serves one connection.
+
+    Args:
+        mailboxes: of all hosts.
+        host: in the greeting.
+        starttls: without it the connection has TLS already, or is inside this process.
+    """
     submission = _Submission(mailboxes, host)
     loop = asyncio.get_running_loop()
 
-    def connected() -> SMTP:
-        return _Smtp(
+    def connected() -> asyncio.Protocol:
+        protocol: asyncio.Protocol = _Smtp(
             submission,
             hostname=host,
             ident="Berth sandbox",
             authenticator=submission.authenticate,
-            auth_require_tls=starttls,
-            tls_context=context if starttls else None,
-            require_starttls=starttls,
+            auth_require_tls=starttls is not None,
+            tls_context=starttls,
+            require_starttls=starttls is not None,
             loop=loop,
         )
+        return protocol
 
-    return await loop.create_server(connected, sock=listening, ssl=None if starttls else context)
+    return connected

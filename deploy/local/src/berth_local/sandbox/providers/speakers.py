@@ -109,7 +109,7 @@ PROVIDERS: Final = {
             "IMAP4rev1 UNSELECT IDLE NAMESPACE QUOTA ID XLIST CHILDREN X-GM-EXT-1 SASL-IR AUTH=XOAUTH2 AUTH=PLAIN "
             "AUTH=PLAIN-CLIENTTOKEN AUTH=OAUTHBEARER",
             server_id='("name" "GImap" "vendor" "Google, Inc." "support-url" "https://support.google.com/mail")',
-            welcome="OK me@test.example authenticated (Success)",
+            welcome="OK authenticated (Success)",
         ),
         smtp_script(
             "smtp.gmail.com ESMTP a1-20020a05600c0001b0012345678sm1234567wmq.8 - gsmtp",

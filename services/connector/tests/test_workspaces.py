@@ -158,6 +158,8 @@ async def test_the_old_secret_works_until_the_new_one_is_proven(bench: Any) -> N
     bench.advance(days=1.2)
     await bench.settle()
     assert await bench.said() == ["EmailWorkspaceVerified", "EmailWorkspaceRejected"]
+    [*_, rejected] = await bench.events()
+    assert (rejected.credential_ref, rejected.proven_version) == (bench.ref(2), 1)
     assert await bench.said(account.account_id) == ["AccountConnected", "AccountChecked"]
     [*_, checked] = await bench.events(account.account_id)
     assert isinstance(checked, VerificationEvent)
@@ -173,8 +175,27 @@ async def test_the_old_secret_works_until_the_new_one_is_proven(bench: Any) -> N
     assert checked.credential_ref == bench.ref(3)
 
 
+async def test_when_the_old_secret_ends_after_the_new_one_was_rejected_everybody_is_told(bench: Any) -> None:
+    await bench.create(bench.microsoft(ADDRESS))
+    account = bench.account()
+    await bench.take(account)
+    await bench.settle()
+    await bench.replace("mistyped")
+    await bench.settle()
+    bench.application.secrets.clear()
+    bench.advance(days=1.2)
+    await bench.settle()
+    assert await bench.said() == ["EmailWorkspaceVerified", "EmailWorkspaceRejected", "EmailWorkspaceRejected"]
+    [*_, rejected] = await bench.events()
+    assert (rejected.credential_ref, rejected.proven_version) == (bench.ref(2), None)
+    assert rejected.diagnosis.code == "OAUTH_SECRET_INVALID"
+    assert await bench.said(account.account_id) == ["AccountConnected", "AccountDisconnected"]
+    bench.advance(days=30)
+    assert await bench.settle() == 0
+
+
 async def test_without_the_old_secret_a_rejected_new_one_pauses_the_accounts(bench: Any) -> None:
-    """The gateway erases older versions once a newer one has been tried."""
+    """Somebody erased it: nobody is to sign in with it any more."""
     await bench.create(bench.microsoft(ADDRESS))
     accounts = [bench.account(), bench.account("m1@acme.example")]
     bench.application.mailboxes.add("m1@acme.example")

@@ -1,6 +1,7 @@
 """Email workspaces over HTTP: what is accepted, what is refused, and what becomes of their credentials."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -90,6 +91,26 @@ async def test_a_google_key_is_accepted_and_sealed(harness: GatewayHarness, proj
     assert json.loads(sealed)["private_key"] == service_account_key()["private_key"]
     assert "token_uri" not in sealed, "where the key is shown is not the upload's to say"
     assert await feed_types(project) == ["EmailWorkspaceCreated"]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda key: "\ufeff" + json.dumps(key),
+        lambda key: {**key, "private_key": key["private_key"].replace("\n", "\\n")},
+        lambda key: {**key, "private_key": key["private_key"].replace("\n", "\\r\\n")},
+    ],
+)
+async def test_what_editors_do_to_a_key_file_is_undone(
+    harness: GatewayHarness, project: Project, spoilt: Callable[[dict[str, Any]], object]
+) -> None:
+    key = service_account_key()
+    answer = await project.http.post("/v1/email-workspaces", json=google_body(service_account_key=spoilt(key)))
+    assert answer.status_code == 202, answer.text
+    [event] = await harness.published()
+    assert isinstance(event, EmailWorkspaceCreated)
+    sealed = (await credential(harness, event, event.credential_ref)).reveal("service_account_key")
+    assert json.loads(sealed)["private_key"] == key["private_key"]
 
 
 async def test_a_microsoft_secret_is_accepted_and_sealed(harness: GatewayHarness, project: Project) -> None:
@@ -212,9 +233,12 @@ async def test_the_connectors_word_is_the_status(harness: GatewayHarness, projec
     ]
 
 
-@pytest.mark.parametrize("works", [True, False])
-async def test_a_replaced_credential_is_erased_when_the_new_one_was_tried(
-    harness: GatewayHarness, project: Project, *, works: bool
+@pytest.mark.parametrize(
+    ("works", "proven", "kept", "told"),
+    [(True, None, [2], None), (False, None, [2], "are paused"), (False, 1, [1, 2], "go on with the one before")],
+)
+async def test_a_replaced_credential_is_erased_when_the_accounts_do_not_go_on_with_it(
+    harness: GatewayHarness, project: Project, *, works: bool, proven: int | None, kept: list[int], told: str | None
 ) -> None:
     workspace_id = await create(project)
     [created] = await harness.published()
@@ -234,13 +258,17 @@ async def test_a_replaced_credential_is_erased_when_the_new_one_was_tried(
     assert await versions(harness) == [1, 2]
     assert (await shown(project, workspace_id))["status"] == "pending"
 
-    await harness.deliver(workspace_result(replaced, works=works))
-    assert await versions(harness) == [2]
+    result = workspace_result(replaced, works=works)
+    await harness.deliver(result if works else result.model_copy(update={"proven_version": proven}))
+    assert await versions(harness) == kept
     assert (await credential(harness, replaced, replaced.credential_ref)).reveal("client_secret") == "another~Secret"
     workspace = await shown(project, workspace_id)
     assert workspace["status"] == ("verified" if works else "rejected")
-    if not works:
-        assert "follow it" in workspace["note"]
+    assert told in workspace["note"] if told else workspace["note"] is None
+    if proven:  # and then that one ends as well
+        await harness.deliver(result)
+        assert await versions(harness) == [2]
+        assert "are paused" in (await shown(project, workspace_id))["note"]
 
 
 async def test_credentials_of_the_other_provider_are_refused(project: Project) -> None:

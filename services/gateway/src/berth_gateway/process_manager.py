@@ -67,10 +67,10 @@ class ProcessManager:
     async def apply(self, connection: "Connection", envelopes: Sequence[Envelope]) -> None:
         """Apply events of one partition, in order."""
         entries = await self._entries(connection, envelopes)
+        workspaces = [e.data for e in envelopes if isinstance(e.data, EmailWorkspaceVerified | EmailWorkspaceRejected)]
+        await self._workspaces.settle(connection, workspaces)  # workspaces are locked before their accounts
         consequences = await self._settle_probes(connection, envelopes)
         consequences += await self._settle_accounts(connection, envelopes)
-        workspaces = [e.data for e in envelopes if isinstance(e.data, EmailWorkspaceVerified | EmailWorkspaceRejected)]
-        await self._workspaces.settle(connection, workspaces)
         for envelope in envelopes:
             await self._set_limits(connection, envelope)
         # the feeds last: their lock must not be held while we wait for rows

@@ -176,10 +176,13 @@ class EmailWorkspaceVerified(WorkspaceVerificationEvent):
 
 
 class EmailWorkspaceRejected(WorkspaceVerificationEvent):
-    """The identity provider refuses the workspace's credential; all its accounts are paused."""
+    """The identity provider refuses the workspace's credential: its accounts are paused, unless an older version still works."""
 
     credential_ref: CredentialRef = Field(description="the version of the credential that was refused")
     diagnosis: Diagnosis = Field(description="why it was refused")
+    proven_version: int | None = Field(
+        default=None, ge=1, description="the older version that the accounts go on with; null: they are paused"
+    )
 
 
 class WorkspaceSecretExpiring(WorkspaceVerificationEvent):

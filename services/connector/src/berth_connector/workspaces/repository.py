@@ -167,12 +167,12 @@ async def verify(connection: "Connection", workspace_id: UUID, now: datetime) ->
 
 
 async def reject(connection: "Connection", workspace_id: UUID, version: int, diagnosis: Diagnosis) -> Workspace | None:
-    """A version was refused; the workspace, when that is news of its newest one.
+    """A version was refused; the workspace, when that is news: of its newest one, or of the last one that worked.
 
     An older version that is refused is no longer gone on with.
     """
-    await forget(connection, workspace_id, version)
-    return _workspace(
+    left = await forget(connection, workspace_id, version)
+    newest = _workspace(
         await connection.fetchrow(
             """UPDATE email_workspace SET state = 'rejected', diagnosis = $3
                 WHERE workspace_id = $1 AND version = $2
@@ -183,15 +183,18 @@ async def reject(connection: "Connection", workspace_id: UUID, version: int, dia
             diagnosis.model_dump(mode="json"),
         )
     )
+    return newest or (left if left and left.paused else None)
 
 
-async def forget(connection: "Connection", workspace_id: UUID, version: int) -> None:
-    """Accounts no longer go on with a version that was proven once."""
-    await connection.execute(
-        """UPDATE email_workspace SET proven_version = NULL, proven_tenant_id = NULL, proven_client_id = NULL
-            WHERE workspace_id = $1 AND proven_version = $2""",
-        workspace_id,
-        version,
+async def forget(connection: "Connection", workspace_id: UUID, version: int) -> Workspace | None:
+    """Accounts no longer go on with a version that was proven once; the workspace, if they did."""
+    return _workspace(
+        await connection.fetchrow(
+            """UPDATE email_workspace SET proven_version = NULL, proven_tenant_id = NULL, proven_client_id = NULL
+                WHERE workspace_id = $1 AND proven_version = $2 RETURNING *""",
+            workspace_id,
+            version,
+        )
     )
 
 

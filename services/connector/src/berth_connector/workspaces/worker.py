@@ -169,14 +169,16 @@ async def reject(
     key: WorkspaceKey,
     diagnosis: Diagnosis,
 ) -> None:
-    """A credential was refused: say so when it is the newest one's and not said yet. Locks the workspace."""
-    if await repository.reject(connection, workspace.workspace_id, key.credential_ref.version, diagnosis):
+    """A credential was refused: say what that means for the workspace, unless it was said. Locks the workspace."""
+    changed = await repository.reject(connection, workspace.workspace_id, key.credential_ref.version, diagnosis)
+    if changed is not None and changed.diagnosis is not None:
         event = EmailWorkspaceRejected(
-            workspace_id=workspace.workspace_id,
-            organization_id=workspace.organization_id,
-            project_id=workspace.project_id,
-            credential_ref=key.credential_ref,
-            diagnosis=diagnosis,
+            workspace_id=changed.workspace_id,
+            organization_id=changed.organization_id,
+            project_id=changed.project_id,
+            credential_ref=changed.newest.credential_ref,
+            diagnosis=changed.diagnosis,
+            proven_version=changed.proven.credential_ref.version if changed.proven else None,
         )
         await say(store, connection, job, event)
 

@@ -153,6 +153,7 @@ class ImportRepository:
                  LEFT JOIN workspace w ON w.workspace_id = i.workspace_id
                  LEFT JOIN workspace_standing s ON s.workspace_id = w.workspace_id AND s.status = 'rejected'
                                                AND s.credential_version = w.credential_version
+                                               AND w.proven_version IS NULL
                 WHERE i.import_id = ANY($1::uuid[])""",
             import_ids,
         )
@@ -177,6 +178,7 @@ class ImportRepository:
                  LEFT JOIN workspace w ON w.workspace_id = i.workspace_id
                  LEFT JOIN workspace_standing s ON s.workspace_id = w.workspace_id AND s.status = 'rejected'
                                                AND s.credential_version = w.credential_version
+                                               AND w.proven_version IS NULL
                 WHERE i.project_id = $1 AND i.import_id = ANY($2::uuid[])
                 ORDER BY i.number DESC""",
             project_id,

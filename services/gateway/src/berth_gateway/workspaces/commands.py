@@ -143,7 +143,7 @@ class Workspaces:
     async def replace_credentials(
         self, connection: "Connection", workspace: Workspace, new: "NewCredential", context: "Context"
     ) -> None:
-        """Have the accounts sign in with a new version of the credential; the old one goes once the new one has been tried."""
+        """Have the accounts sign in with a new version of the credential; the old one goes once the new one is verified."""
         reference = workspace.credential_ref.model_copy(update={"version": workspace.credential_ref.version + 1})
         await self._vault.insert(
             connection, binding(workspace.tenant, workspace.workspace_id, reference), new.credential
@@ -177,16 +177,22 @@ class Workspaces:
     async def settle(
         self, connection: "Connection", results: Sequence[EmailWorkspaceVerified | EmailWorkspaceRejected]
     ) -> None:
-        """Erase the versions of credentials that are not needed any more, because a later one has been tried."""
+        """Erase the versions of credentials that the accounts never sign in with again.
+
+        Those are the ones before a version that is verified, but not the one before a version that is rejected, as long as it
+        works: a secret that was mistyped stops nobody.
+        """
         for event in results:
             reference = event.credential_ref
+            proven = event.proven_version if isinstance(event, EmailWorkspaceRejected) else None
             known = await connection.fetchval(
-                "SELECT true FROM workspace WHERE workspace_id = $1 AND credential_id = $2",
+                "UPDATE workspace SET proven_version = $3 WHERE workspace_id = $1 AND credential_id = $2 RETURNING true",
                 event.workspace_id,
                 reference.credential_id,
+                proven,
             )
             if known:
-                await self._vault.delete_older(connection, reference.credential_id, reference.version)
+                await self._vault.delete_older(connection, reference.credential_id, proven or reference.version)
 
     async def lock(self, connection: "Connection", tenant: Tenant, workspace_id: UUID) -> Workspace:
         """The workspace as it is, and stays until the transaction ends.

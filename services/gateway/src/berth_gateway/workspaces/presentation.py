@@ -10,8 +10,8 @@ __all__ = ["workspace_resource"]
 _REPLACED = "The new credential is being verified; the accounts go on with the one before until it is."
 _REJECTED = "The accounts of the workspace are paused until its credential is replaced by one that works."
 _REJECTED_NEW = (
-    "The new credential is rejected. The accounts follow it all the same and are paused; the one before is erased, "
-    "so send it again, or another one that works."
+    "The new credential is rejected. The accounts go on with the one before for as long as that works: "
+    "send another one that works."
 )
 
 
@@ -37,11 +37,10 @@ def workspace_resource(view: WorkspaceView, now: datetime) -> EmailWorkspace:
 
 
 def _note(view: WorkspaceView) -> str | None:
-    replaced = view.credential_version > 1
     match view.status:
         case "pending":
-            return _REPLACED if replaced else None
+            return _REPLACED if view.credential_version > 1 else None
         case "rejected":
-            return _REJECTED_NEW if replaced else _REJECTED
+            return _REJECTED_NEW if view.proven_version else _REJECTED
         case "verified":
             return None

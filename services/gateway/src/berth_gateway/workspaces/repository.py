@@ -21,7 +21,11 @@ __all__ = ["WorkspaceRepository", "WorkspaceView"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceView:
-    """Everything that is known of an email workspace. Status and diagnosis are those of the present credential."""
+    """Everything that is known of an email workspace. Status and diagnosis are those of the present credential.
+
+    Attributes:
+        proven_version: the older one that accounts go on with while the present one is rejected, or None.
+    """
 
     workspace_id: UUID
     number: int
@@ -29,6 +33,7 @@ class WorkspaceView:
     provider: WorkspaceProvider
     identity: Identity
     credential_version: int
+    proven_version: int | None
     secret_expires_at: datetime | None
     status: WorkspaceStatus
     diagnosis: Diagnosis | None
@@ -75,7 +80,8 @@ class WorkspaceRepository:
         self, connection: "Connection", project_id: UUID, workspace_ids: Sequence[UUID]
     ) -> list[WorkspaceView]:
         rows = await connection.fetch(
-            """SELECT w.workspace_id, w.number, w.name, w.provider, w.identity, w.credential_version, w.secret_expires_at,
+            """SELECT w.workspace_id, w.number, w.name, w.provider, w.identity, w.credential_version, w.proven_version,
+                      w.secret_expires_at,
                       w.version, w.created_at, w.updated_at,
                       coalesce(s.status, 'pending') AS status, s.diagnosis, s.settled_at,
                       c.total, c.pending, c.connected, c.failed, c.disconnected
@@ -101,7 +107,8 @@ class WorkspaceRepository:
 
 def _view(row: "asyncpg.Record") -> WorkspaceView:
     taken = (
-        "workspace_id", "number", "name", "provider", "credential_version", "secret_expires_at", "status", "settled_at",
+        "workspace_id", "number", "name", "provider", "credential_version", "proven_version",
+        "secret_expires_at", "status", "settled_at",
         "version", "created_at", "updated_at",
     )  # fmt: skip
     return WorkspaceView(

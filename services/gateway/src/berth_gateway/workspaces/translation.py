@@ -112,11 +112,16 @@ def _google(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credential
 
 
 def _document(text: str) -> dict[str, Any] | None:
+    """The key file. What editors and environment variables do to it is undone: a byte order mark, line ends that are escaped twice."""
     try:
-        document = json.loads(text)
+        document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    if isinstance(pem := document.get("private_key"), str):
+        document["private_key"] = pem.replace("\\r", "").replace("\\n", "\n")
+    return document
 
 
 def _key_faults(document: dict[str, Any]) -> list[str]:

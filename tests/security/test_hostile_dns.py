@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.probe import Limits, Login, Prober, client_context
+from berth_dns_auditor.assembly import Choice, open_auditor
 from berth_events.contracts import MailServer, Verification
 from berth_events.runtime.clock import SystemClock
 from berth_gateway.accounts.servers import NamedServer, ServerVetting
@@ -79,7 +80,7 @@ class Attacker(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.talks.add(addr)
         query = dns.message.from_wire(data)
-        name, kind = query.question[0].name.to_text(), dns.rdatatype.to_text(query.question[0].rdtype)
+        name, kind = query.question[0].name.to_text().lower(), dns.rdatatype.to_text(query.question[0].rdtype)
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
         answers = self.zones.get(name, {}).get(kind, [""])
@@ -150,6 +151,33 @@ async def test_a_name_that_changes_is_dialled_where_it_was_vetted_or_not_at_all(
                     await client.send("GET", url, deadline=5, max_bytes=10)
                 assert failure.value.reason == reason
     assert {address for address, _ in dials.made - attacker.talks} == {PUBLIC}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::1", "64:ff9b::7f00:1"])
+async def test_an_audit_asks_nobody_inside(address: str, attacker: Attacker) -> None:
+    """Neither as a name server, nor for a policy, a web site, a logo or a mail exchange."""
+    host = {"AAAA" if ":" in address else "A": [f"{{name}} 0 IN {'AAAA' if ':' in address else 'A'} {address}"]}
+    for label in ("ns", "mail", "www", "mta-sts", "logo"):
+        attacker.publish(label, host)
+    for label, text in {
+        "_mta-sts": "v=STSv1; id=1",
+        "_smtp._tls": f"v=TLSRPTv1; rua=https://logo.evil.example/,https://{address}/",
+        "default._bimi": "v=BIMI1; l=https://logo.evil.example/a.svg; a=https://127.0.0.1/a.pem",
+        "_dmarc": "v=DMARC1; p=reject; rua=mailto:a@logo.evil.example",
+    }.items():
+        attacker.publish(label, {"TXT": [f'{{name}} 0 IN TXT "{text}"']})
+    attacker.zones["evil.example."] = {
+        **{kind: [answer.format(name="evil.example.") for answer in answers] for kind, answers in host.items()},
+        "NS": ["evil.example. 0 IN NS ns.evil.example."],
+        "SOA": ["evil.example. 0 IN SOA ns.evil.example. a.evil.example. 1 60 60 60 60"],
+        "MX": ["evil.example. 0 IN MX 10 mail.evil.example."],
+        "TXT": ['evil.example. 0 IN TXT "v=spf1 a mx include:logo.evil.example redirect=logo.evil.example"'],
+    }
+    with watch_dials(attacker.talks) as dials:
+        async with open_auditor([attacker.endpoint], Choice()) as assembly:
+            audit = await assembly.auditor.audit("evil.example")
+    assert dials.made <= attacker.talks
+    assert "MX_PRIVATE_ADDRESS" in {finding.code for finding in audit.record.findings}
 
 
 REFERRAL: Final = "[REFERRAL imap://a@127.0.0.1:{port}/INBOX] [ALERT] http://127.0.0.1:{port}/"

@@ -161,7 +161,9 @@ async def test_a_known_services_host_needs_nobodys_agreement() -> None:
     records.known = {"imap.fastmail.com": "9.9.9.9"}
     records.offered["_imaps._tcp.acme.com"] = (ServiceRecord("imap.fastmail.com", 993),)
     found = await autoconfig(records).find("acme.com")
-    assert [(place.source, place.confidence) for place in found.imap] == [("service_record", "high")]
+    assert [(place.source, place.confidence, place.authentication) for place in found.imap] == [
+        ("service_record", "high", ("password",))
+    ]
     assert found.service is not None
     assert (found.service.code, found.service.sign_in) == ("fastmail", ("app_password",))
 
@@ -224,6 +226,20 @@ async def test_whoever_takes_the_mail_may_be_a_customers_machine(
     assert (found.service and found.service.code) == code
     assert {place.confidence for place in (*found.imap, *found.smtp)} == ({confidence} if confidence else set())
     assert {place.source for place in (*found.imap, *found.smtp)} <= {"mail_exchanger"}
+
+
+async def test_what_the_exchange_suggests_a_record_confirms() -> None:
+    records = Records()
+    records.exchanged["acme.com"] = ("acme.central.biz.rr.com",)
+    service = SERVICES.of_domain("rr.com")
+    assert service is not None
+    [server, *_] = service.imap
+    records.known = {server.host: "9.9.9.9"}
+    records.offered["_imaps._tcp.acme.com"] = (ServiceRecord(server.host, server.port),)
+    best = (await autoconfig(records).find("acme.com")).best("imap")
+    assert best is not None
+    assert (best.host, best.source, best.username_form) == (server.host, "service_record", server.username)
+    assert best.authentication == server.authentication
 
 
 async def test_of_several_that_take_the_mail_a_certain_one_counts() -> None:
@@ -478,6 +494,7 @@ async def test_sendkits_clients_get_the_imap_server_of_the_same_service(
         return host
 
     assert await imap_of("a@other.test", "smtp.zoho.eu") == "imap.zoho.eu"
+    assert await imap_of("b@other.test", "SMTP.free.fr") == "imap.free.fr", "of Thunderbird's database"
     assert await imap_of("a@acme.com", "smtp.acme.com") == "imap.acme.com"
     harness.resolver.exchanged["relayed.test"] = ("aspmx.l.google.com",)
     assert await imap_of("a@relayed.test", "smtp.relay.test") == "smtp.relay.test", "not Google's, which has another"

@@ -7,6 +7,7 @@ is one more thing to be careful of.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, cast, get_args
 from typing import Protocol as Interface
 
@@ -180,14 +181,16 @@ class Autoconfig:
 
     def _offered_places(self, offer: Offer, domain: str) -> Iterator[Place]:
         for record in offer.records:
-            known = f".{record.host}".endswith(f".{domain}") or self.services.of_host(record.host)
+            service = self.services.of_host(record.host)
+            known = {server.host: server for server in service.servers(offer.kind.protocol)} if service else {}
             yield Place(
                 host=record.host,
                 port=record.port,
                 security=offer.kind.security,
                 username_form="address",  # the first to be tried (RFC 6186, section 4)
+                authentication=known[record.host].authentication if record.host in known else (),
                 source="service_record",
-                confidence="high" if known else "medium",
+                confidence="high" if service or f".{record.host}".endswith(f".{domain}") else "medium",
             )
 
     def _service_of(self, places: Iterable[Place]) -> MailService | None:
@@ -220,10 +223,10 @@ def _outcome(exchanges: tuple[str, ...] | None, exchange: Exchange | None) -> Ou
 
 
 def _each_once(places: Iterable[Place]) -> tuple[Place, ...]:
-    """Without what was found before; what was found twice, and once with confidence, is that."""
+    """Without what was found before; but of what was suggested first and confirmed then, the second is told."""
     found: dict[tuple[str, int], Place] = {}
     for place in places:
         known = found.setdefault((place.host, place.port), place)
         if known.confidence != "high" and place.confidence == "high":
-            found[place.host, place.port] = place
+            found[place.host, place.port] = replace(known, source=place.source, confidence="high")
     return tuple(found.values())

@@ -148,6 +148,19 @@ class TestDns:
         reverse = ".".join(reversed(host.address.split("."))) + ".in-addr.arpa"
         assert await ask(reverse, "PTR") == ["mail.acme.test."]
 
+    async def test_where_the_servers_are(self, running: Sandbox, resolver: dns.asyncresolver.Resolver) -> None:
+        [host] = [each for each in running.hosts if each.domain == "acme.test"]
+        found = {}
+        for label in ("imaps", "imap", "submissions", "submission"):
+            [record] = await resolver.resolve(f"_{label}._tcp.acme.test", "SRV")
+            found[label] = (record.target.to_text(), record.port)
+        assert found == {
+            "imaps": ("imap.acme.test.", host.imaps),
+            "imap": ("imap.acme.test.", host.imap),
+            "submissions": ("smtp.acme.test.", host.submissions),
+            "submission": ("smtp.acme.test.", host.submission),
+        }
+
     async def test_what_is_not_there(self, resolver: dns.asyncresolver.Resolver) -> None:
         with pytest.raises(dns.resolver.NXDOMAIN):
             await resolver.resolve("_dmarc.nodmarc.test", "TXT")

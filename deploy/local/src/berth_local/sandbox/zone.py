@@ -33,6 +33,14 @@ default._domainkey IN TXT "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMII
 _smtp._tls IN TXT "v=TLSRPTv1; rua=mailto:tls@{domain}"
 """  # noqa: E501 - a record is one line
 
+# where its servers are, for whoever names none (RFC 6186, RFC 8314)
+_SERVERS = """
+_imaps._tcp.{domain}. IN SRV 0 1 {imaps} imap.{domain}.
+_imap._tcp.{domain}. IN SRV 0 1 {imap} imap.{domain}.
+_submissions._tcp.{domain}. IN SRV 0 1 {submissions} smtp.{domain}.
+_submission._tcp.{domain}. IN SRV 0 1 {submission} smtp.{domain}.
+"""
+
 # a zone of one name: what is beside it stays what it is
 _HOST = """
 $ORIGIN {host}.
@@ -55,6 +63,8 @@ def zone_file(hosts: Iterable[Host], exchanges: Mapping[str, str] | None = None)
     for host in hosts:
         exchange = (exchanges or {}).get(host.domain, host.name)
         text += _DOMAIN.format(domain=host.domain, address=host.address, exchange=exchange)
+        if exchange == host.name:
+            text += _SERVERS.format_map(host.model_dump())
         if host.dmarc:
             text += _DMARC.format(domain=host.domain)
         text += _reverse(host.address, host.name)

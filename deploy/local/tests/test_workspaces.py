@@ -44,6 +44,7 @@ def identity(running: Sandbox) -> Identity:
 def by_name(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host names resolve, as the services' resolver does it; certificates are checked against them."""
     real, addresses = socket.getaddrinfo, {host.name: host.address for host in running.hosts}
+    addresses |= {name: one.address for one in running.providers for name in (*one.imap_hosts, *one.smtp_hosts)}
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: real(addresses.get(host, host), *rest))
 
 
@@ -110,6 +111,32 @@ def sign_in(running: Sandbox, address: str, token: str) -> tuple[str, int]:
     return said, code
 
 
+def sign_in_at(running: Sandbox, provider: str, mechanism: str, address: str, token: str) -> str:
+    """At a played provider's servers: what IMAP says, and SMTP's code."""
+    at = next(one for one in running.providers if one.name == provider)
+    trust = ssl.create_default_context(cafile=running.authority_file)
+    response = {
+        "XOAUTH2": f"user={address}\1auth=Bearer {token}\1\1",
+        "OAUTHBEARER": f"n,a={address},\1host={at.imap_hosts[0]}\1port=993\1auth=Bearer {token}\1\1",
+    }[mechanism]
+    with imaplib.IMAP4_SSL(at.imap_hosts[0], at.imaps, ssl_context=trust, timeout=10) as imap:
+        try:
+            imap.authenticate(mechanism, lambda _: response.encode())
+            said = imap.select("INBOX")[0]
+        except imaplib.IMAP4.error as error:
+            said = str(error)
+    with smtplib.SMTP(at.smtp_hosts[0], at.submission, timeout=10) as smtp:
+        smtp.starttls(context=trust)
+        smtp.ehlo()
+        try:
+            code, _ = smtp.auth(
+                mechanism, lambda challenge=None: "" if challenge else response, initial_response_ok=False
+            )
+        except smtplib.SMTPAuthenticationError as error:
+            code = error.smtp_code
+    return f"{said} {code}"
+
+
 @pytest.mark.usefixtures("by_name")
 async def test_google_tokens_open_the_mailbox_they_are_for(running: Sandbox, identity: Identity) -> None:
     mailbox, other = f"barbara@{identity.google_domain}", f"donald@{identity.google_domain}"
@@ -129,6 +156,37 @@ async def test_a_microsoft_token_opens_all_of_the_domain(running: Sandbox, ident
         assert await in_thread(lambda: sign_in(running, address, str(answer["access_token"]))) == ("OK", 235)  # noqa: B023
     elsewhere = f"barbara@{identity.google_domain}"
     assert (await in_thread(lambda: sign_in(running, elsewhere, str(answer["access_token"]))))[1] == 535
+
+
+@pytest.mark.usefixtures("by_name")
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+async def test_tokens_at_the_played_gmail(running: Sandbox, identity: Identity, mechanism: str) -> None:
+    domain = identity.google_domain
+
+    def signed_in(address: str, token: str) -> str:
+        return sign_in_at(running, "google", mechanism, address, token)
+
+    for name in ("barbara", "works", "works+17"):
+        token = await in_thread(lambda: google_token(running, f"{name}@{domain}"))  # noqa: B023
+        assert await in_thread(lambda: signed_in(f"{name}@{domain}", token)) == "OK 235"  # noqa: B023
+    disabled = await in_thread(lambda: google_token(running, f"imap-disabled@{domain}"))
+    assert "not enabled for IMAP use" in await in_thread(lambda: signed_in(f"imap-disabled@{domain}", disabled))
+    another = await in_thread(lambda: signed_in(f"donald@{domain}", token))
+    assert "Invalid credentials" in another
+    assert another.endswith("550")  # behind the challenge, which was acknowledged
+
+
+@pytest.mark.usefixtures("by_name")
+async def test_tokens_at_the_played_microsoft_365(running: Sandbox, identity: Identity) -> None:
+    token = str((await in_thread(lambda: microsoft_answer(running)))["access_token"])
+    said = [
+        await in_thread(lambda: sign_in_at(running, "microsoft", "XOAUTH2", address, token))  # noqa: B023
+        for address in (f"works@{identity.microsoft_domain}", f"smtp-auth-disabled-tenant@{identity.microsoft_domain}")
+    ]
+    assert said == ["OK 235", "OK 535"]
+    assert "AUTHENTICATE failed" in await in_thread(
+        lambda: sign_in_at(running, "microsoft", "XOAUTH2", f"works@{identity.google_domain}", token)
+    )
 
 
 async def test_refusals(running: Sandbox, identity: Identity) -> None:

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from rich.box import HORIZONTALS
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.text import Text
 from berth_local.demo import SCENARIOS, Account, is_complete
 from berth_local.description import DESCRIPTION_FILE, SHELL_FILE, Description
 from berth_local.sandbox.description import Sandbox
-from berth_local.sandbox.hosts import SPARE_MAILBOX
+from berth_local.sandbox.hosts import LOW_PORTS, SPARE_MAILBOX
 
 __all__ = ["Results", "how_to_go_on"]
 
@@ -23,10 +23,6 @@ SHOWN_SEVERITIES = ("critical", "high")
 NOT_SHOWN = frozenset({"MX_PRIVATE_ADDRESS", "BULK_SENDER_NOT_READY"})
 MARKS = {"pass": ("ok", "green"), "fail": ("fails", "red"), "unknown": ("?", "yellow")}
 STATUS_STYLES = {"connected": "green", "pending": "yellow"}
-
-
-#: What gives every user of a Linux machine the ports from IMAP's on, until it is started anew.
-LOW_PORTS: Final = "`sudo sysctl net.ipv4.ip_unprivileged_port_start=143` lets them be used"
 
 
 class Results:

@@ -12,6 +12,7 @@ from berth_local.errors import LocalStackError
 from berth_local.files import write_private
 from berth_local.lock import AlreadyRunning, Lock
 from berth_local.sandbox.description import Sandbox
+from berth_local.sandbox.hosts import LOW_PORTS
 from berth_local.sandbox.providers.listing import listing
 from berth_local.sandbox.providers.mailboxes import Casting
 from berth_local.sandbox.server import sandbox
@@ -70,6 +71,8 @@ def _providers(running: Sandbox) -> Iterator[str]:
     if not running.providers:
         yield "No providers are played: their names lead to them (PROVIDERS=real)."
         return
+    if not all(provider.on_standard_ports for provider in running.providers):
+        yield f"The usual mail ports are taken or not for this user; {LOW_PORTS}."
     yield f"Played, each with works@ and mailboxes that fail, which `make mailboxes` lists; password {running.provider_password}"
     for provider in running.providers:
         yield (

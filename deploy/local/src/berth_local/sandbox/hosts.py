@@ -7,6 +7,7 @@ from typing import Final
 __all__ = [
     "GOOGLE_DOMAIN",
     "HOSTS",
+    "LOW_PORTS",
     "MAILBOXES",
     "MICROSOFT_DOMAIN",
     "NAME_SERVER_PORT",
@@ -40,6 +41,8 @@ class Ports:
     """SMTP, TLS from the first byte"""
 
 
+#: What gives every user of a Linux machine the ports from IMAP's on, until it is started anew.
+LOW_PORTS: Final = "`sudo sysctl net.ipv4.ip_unprivileged_port_start=143` lets them be used"
 #: What everybody expects; of the played providers, where this user may listen on them.
 STANDARD_PORTS: Final = Ports(imap=143, imaps=993, submission=587, submissions=465)
 #: The third byte of the hosts' addresses, and where others are looked for when another sandbox has the standard ports there.

@@ -28,6 +28,7 @@ class VerificationRequest(ConnectionSettings):
 
     Attributes:
         may_wait: while its workspace is rejected it is put off instead of failing, because nobody waits for this one result.
+        domain_refused: its domain was refused before; the workspace was to be proven since.
     """
 
     account_id: UUID
@@ -37,6 +38,7 @@ class VerificationRequest(ConnectionSettings):
     reason: Reason
     correlation_id: UUID | None = None
     may_wait: bool = False
+    domain_refused: bool = False
 
     @property
     def asked_for(self) -> bool:

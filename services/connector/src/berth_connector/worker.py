@@ -1,7 +1,8 @@
 """The work of the service: verify an account, say what came out, and come back."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID, uuid4
@@ -118,7 +119,8 @@ class VerifyHandler:
             fresh = account.standing.retry_policy == "once_fresh_token"
             worked = account.standing.state == "connected"
             if account.standing.state == "unknown":  # put off before, or failed with its workspace
-                request = request.model_copy(update={"may_wait": True})
+                refused = job.payload.get("domain_refused", False)
+                request = request.model_copy(update={"may_wait": True, "domain_refused": refused})
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:
@@ -207,15 +209,23 @@ class VerifyHandler:
                 return False
         elif concerns_domain(diagnosis) and workspace.state != "rejected":
             # which finds out whether it works for any domain
-            await self._queue.schedule(connection, [self._proof_of(job, via, timedelta())])
+            server = verified.request.imap or verified.request.smtp
+            too_early = waits and server is not None and not verified.request.domain_refused
+            subjects = [server.username] if server and too_early else []
+            await self._queue.schedule(connection, [self._proof_of(job, via, timedelta(), subjects)])
+            if too_early:  # after the proof
+                once_more = replace(again(job, self._clock.now()), payload={**job.payload, "domain_refused": True})
+                await self._queue.schedule(connection, [once_more])
+                return False
         return True
 
-    def _proof_of(self, job: "Job", via: Via, wait: timedelta) -> WorkItem:
-        """To prove the workspace itself."""
+    def _proof_of(self, job: "Job", via: Via, wait: timedelta, subjects: Sequence[str] = ()) -> WorkItem:
+        """To prove the workspace itself, with these mailboxes too."""
         return verification_of(
             via.workspace_id,
             via.key.provider,
             job.causation_id,
+            subjects=subjects,
             run_at=self._clock.now() + wait,
             traceparent=job.traceparent,
         )

@@ -18,7 +18,27 @@ import pytest
 from berth_local.description import Description
 
 START_SECONDS = 90
+RESULT_SECONDS = 30
 STOP_SECONDS = 40
+
+
+#: A mailbox of each played provider, and the diagnosis that it ends with; None: it connects.
+PLAYED = {
+    "auth-app-password-required@gmail.com": "AUTH_APP_PASSWORD_REQUIRED",
+    "smtp-auth-disabled-tenant@outlook.com": "SMTP_AUTH_DISABLED_TENANT",
+    "rate-limited@yahoo.com": "RATE_LIMITED",
+    "auth-app-password-required@icloud.com": "AUTH_APP_PASSWORD_REQUIRED",
+    "imap-disabled@zoho.com": "IMAP_DISABLED",
+    "auth-app-password-required@fastmail.com": "AUTH_APP_PASSWORD_REQUIRED",
+    "auth-ambiguous@yandex.com": "AUTH_AMBIGUOUS",
+    "client-id-required@163.com": "CLIENT_ID_REQUIRED",
+    "auth-ambiguous@qq.com": "AUTH_AMBIGUOUS",
+    "auth-app-password-required@mail.ru": "AUTH_APP_PASSWORD_REQUIRED",
+    "works@gmail.com": None,
+    "works@icloud.com": None,
+    "works@163.com": None,
+    "works@gworkspace.test": None,
+}
 
 
 class Stack:
@@ -105,6 +125,7 @@ def test_the_life_of_a_local_stack(directory: Path) -> None:
         accounts = _the_four_results(description)
         _a_second_one_does_no_harm(directory, description)
         _the_lines_shown_work(stack)
+        _the_played_providers_answer(description)
 
         running = everything_of(description)
         assert len(running) >= 7  # four services, the sandbox, Postgres, `make run` itself
@@ -199,3 +220,37 @@ def _the_lines_shown_work(stack: Stack) -> None:
             check=True,
         )
         assert json.loads(said.stdout)
+
+
+def _the_played_providers_answer(description: Description) -> None:
+    """Accounts are connected by their addresses alone, where the providers have the usual ports."""
+    providers = description.sandbox.providers
+    for address in PLAYED:
+        at = next(provider for provider in providers if address.partition("@")[2] in provider.domains)
+        servers = {
+            "imap": {"host": at.imap_hosts[0], "port": at.imaps, "security": "tls"},
+            "smtp": {"host": at.smtp_hosts[0], "port": at.submission, "security": "starttls"},
+        }
+        named = {} if at.on_standard_ports else servers
+        body = {"email": address, "provider": "custom", "password": description.sandbox.provider_password, **named}
+        _post(description, "/v1/accounts", body)
+    if providers[0].on_standard_ports:
+        found = _get(description, "/v1/autoconfig?email=works@gworkspace.test")
+        assert (found["provider"], found["imap"][0]["host"]) == ("gmail", "imap.gmail.com")
+    deadline = time.monotonic() + RESULT_SECONDS
+    while True:
+        items = _get(description, "/v1/accounts?limit=100")["items"]
+        accounts = {account["email"]: account for account in items if account["email"] in PLAYED}
+        if all(account["status"] != "pending" for account in accounts.values()):
+            break
+        assert time.monotonic() < deadline, accounts
+        time.sleep(0.1)
+    codes = {address: account["diagnosis"] and account["diagnosis"]["code"] for address, account in accounts.items()}
+    assert codes == PLAYED
+
+
+def _post(description: Description, path: str, body: dict[str, Any]) -> None:
+    headers = ["-H", f"Authorization: Bearer {description.demo.api_key}", "-H", "Content-Type: application/json"]
+    subprocess.run(
+        ["curl", "-sf", description.url + path, *headers, "-d", json.dumps(body)], capture_output=True, check=True
+    )

@@ -430,11 +430,14 @@ async def test_a_server_without_a_host_is_found_and_what_was_said_of_it_counts(
         "username": "mailbox-7",
     }
     place = f"/v1/accounts/{answer.json()['id']}/credentials"
-    answer = await project.http.put(place, json={"password": "new", "imap": {"username": "mailbox-8"}})
+    changed = {"password": "new", "imap": {"username": "mailbox-8"}, "smtp": {"port": 465, "password": "of smtp"}}
+    answer = await project.http.put(place, json=changed)
     assert answer.status_code == 202, answer.text
     [*_, event] = [each for each in await harness.published() if isinstance(each, AccountVerificationRequested)]
     assert event.imap is not None
+    assert event.smtp is not None
     assert (event.imap.host, event.imap.port, event.imap.username) == ("imap.acme.com", 993, "mailbox-8")
+    assert (event.smtp.host, event.smtp.port, event.smtp.security) == ("smtp.acme.com", 465, "tls")
 
 
 async def test_what_belongs_to_a_host_needs_it(harness: GatewayHarness, project: Project) -> None:

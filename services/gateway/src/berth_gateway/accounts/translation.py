@@ -128,9 +128,11 @@ def credentials_of(body: CredentialsInput, view: AccountView) -> AccountInput:
 
 
 def _at(server: MailServer, given: ServerInput) -> ServerInput:
-    """What was given for a server that is not named: it is where it was."""
-    named = {name: getattr(given, name) for name in given.model_fields_set}
-    return _as_input(server).model_copy(update={name: value for name, value in named.items() if value is not None})
+    """What was given for a server that is not named: it is where it was. Another port has its own kind of TLS."""
+    named = {name: value for name, value in given if value is not None}
+    if given.port not in {None, server.port}:
+        named.setdefault("security", None)
+    return _as_input(server).model_copy(update=named)
 
 
 def _as_input(server: MailServer) -> ServerInput:

@@ -70,7 +70,7 @@ async def connect_demo(running: Running) -> Demo:
     if demo is None:
         demo = await _organization(running)
         running.state.put(kept, demo.model_dump_json())
-    subscription = {"plan": "demo", "limits": {"monitoring": 50, "spam_check": 50}}
+    subscription = {"plan": "demo", "limits": {"monitoring": 1000, "spam_check": 1000}}
     url = f"{running.services['billing'].url}/internal/subscriptions/{demo.organization_id}"
     await _call(running.client, "PUT", url, running.secrets.internal_token, subscription)
     accounts = {account["email"]: account["id"] for account in await _accounts(running, demo)}

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def main() -> None:
     if options.mailboxes:
         print(listing(Casting(DiagnosisTable.load())))
         return
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # at every sign-in aiosmtpd warns of what it does itself
     try:
         _lock(options.directory)
         asyncio.run(serve(options.directory, providers=played_providers(), quiet=options.quiet))

@@ -11,6 +11,7 @@ import asyncpg
 import uvloop
 
 from benchmarks.accepting import measure_accepting, measure_seat_latency
+from benchmarks.claiming import measure_claiming
 from benchmarks.importing import measure_importing
 from benchmarks.listing import measure_listing
 from benchmarks.rebuilding import measure_rebuild
@@ -74,6 +75,11 @@ async def _bench(directory: Path) -> None:
                     ]:
                         print(figure, flush=True)
         await _rebuild(directory / "kafka-of-rebuild", server)
+        connection = await asyncpg.connect(server.dsn)
+        await connection.execute("CREATE DATABASE claiming")
+        await connection.close()
+        for figure in await measure_claiming(server.dsn.rpartition("/")[0] + "/claiming"):
+            print(figure, flush=True)
     finally:
         await asyncio.to_thread(server.stop)
 

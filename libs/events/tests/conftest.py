@@ -20,6 +20,7 @@ _TABLES = (
     "projection",
     "work",
     "work_destination",
+    "work_limit",
     "counted",
 )
 

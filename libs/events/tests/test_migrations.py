@@ -12,7 +12,7 @@ from berth_events.runtime.database import Connection, connect
 from berth_events.runtime.migrations import MigrationChanged, NotMigrated, migrate, require_migrated
 from berth_testing.postgres import PostgresServer
 
-RUNTIME = "berth_events.runtime/0001_runtime.sql"
+RUNTIME = ["berth_events.runtime/0001_runtime.sql", "berth_events.runtime/0002_budgets.sql"]
 Package = Callable[..., str]
 
 
@@ -58,7 +58,7 @@ async def test_files_are_applied_once_in_the_order_of_their_numbers(
     owner: Connection, package: Package, role: str
 ) -> None:
     name = package(_0002_b="INSERT INTO a VALUES (2)", _0001_a="CREATE TABLE a (n int)")
-    assert await migrate(owner, [name], role=role) == [RUNTIME, f"{name}/_0001_a.sql", f"{name}/_0002_b.sql"]
+    assert await migrate(owner, [name], role=role) == [*RUNTIME, f"{name}/_0001_a.sql", f"{name}/_0002_b.sql"]
     package(_0003_c="INSERT INTO a VALUES (3)")
     assert await migrate(owner, [name], role=role) == [f"{name}/_0003_c.sql"]
     assert await migrate(owner, [name], role=role) == []
@@ -72,7 +72,7 @@ async def test_a_file_that_fails_leaves_nothing(owner: Connection, package: Pack
         await migrate(owner, [name], role=role)
     assert await owner.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     package(_0002_b="CREATE TABLE b (n int)")
-    assert len(await migrate(owner, [name], role=role)) == 3
+    assert len(await migrate(owner, [name], role=role)) == 4
     await forget(owner, role)
 
 
@@ -92,7 +92,7 @@ async def test_what_is_missing_is_named_before_anything_is_served(
     owner: Connection, package: Package, role: str
 ) -> None:
     name = package(_0001_a="CREATE TABLE a (n int)")
-    with pytest.raises(NotMigrated, match=f"{RUNTIME}, {name}/_0001_a.sql"):
+    with pytest.raises(NotMigrated, match=f"{', '.join(RUNTIME)}, {name}/_0001_a.sql"):
         await require_migrated(owner, [name])
     await migrate(owner, [name], role=role)
     await require_migrated(owner, [name])
@@ -148,7 +148,7 @@ async def test_several_who_start_at_the_same_moment_apply_everything_once(
     try:
         async with asyncio.timeout(30):
             applied = await asyncio.gather(*(migrate(each, [name], role=role) for each in connections))
-        assert sorted(map(len, applied)) == [0] * 6 + [2] * 3
+        assert sorted(map(len, applied)) == [0] * 6 + [3] * 3
         for connection in connections[:3]:
             assert await connection.fetchval("SELECT count(*) FROM a") == 1
     finally:

@@ -50,6 +50,16 @@ async def finish(connection: Connection, queue: WorkQueue, job: Job) -> None:
         await queue.finish(connection, job)
 
 
+async def set_limit(connection: Connection, destination: str, most: int) -> None:
+    """An operator's decision."""
+    await connection.execute(
+        """INSERT INTO work_limit (scope, name, max_in_flight) VALUES ('destination', $1, $2)
+           ON CONFLICT (scope, name) DO UPDATE SET max_in_flight = excluded.max_in_flight""",
+        destination,
+        most,
+    )
+
+
 # -- what waits
 
 
@@ -174,7 +184,7 @@ async def test_renewing_keeps_a_lease(connection: Connection, queue: WorkQueue, 
 async def test_a_lease_that_ran_out_cannot_be_renewed_because_its_place_may_be_taken(
     connection: Connection, queue: WorkQueue, clock: SteppingClock
 ) -> None:
-    await connection.execute("INSERT INTO work_destination VALUES ('imap.example', 1, NULL)")
+    await set_limit(connection, "imap.example", 1)
     await queue.request(connection, [item(delay=10)])
     clock.step(10)
     [slow] = await queue.claim(connection, 10)
@@ -310,14 +320,15 @@ async def test_a_destination_that_is_blocked_is_left_alone_until_then(
 ) -> None:
     blocked, free = item(destination="blocked"), item(destination="free")
     await queue.request(connection, [blocked, free])
-    await connection.execute("INSERT INTO work_destination VALUES ('blocked', NULL, $1)", NOON + timedelta(seconds=60))
+    await queue.leave_alone(connection, "blocked", NOON + timedelta(seconds=60))
+    await queue.leave_alone(connection, "blocked", NOON + timedelta(seconds=30))
     assert [job.destination for job in await queue.claim(connection, 10)] == ["free"]
     clock.step(60)
     assert "blocked" in {job.destination for job in await queue.claim(connection, 10)}
 
 
 async def test_a_destination_with_limit_nought_is_switched_off(connection: Connection, queue: WorkQueue) -> None:
-    await connection.execute("INSERT INTO work_destination VALUES ('off', 0, NULL)")
+    await set_limit(connection, "off", 0)
     await queue.request(connection, [item(destination="off")])
     assert await queue.claim(connection, 10) == []
 
@@ -334,9 +345,10 @@ async def test_a_full_destination_does_not_hold_up_the_others(connection: Connec
 async def test_the_limits_are_exact_however_many_claim_at_the_same_time(pool: Pool) -> None:
     queue = WorkQueue(SystemClock(), default_limit=3, lease=timedelta(seconds=LEASE_S))
     limits = {"one": 1, "three": 3, "seven": 7}
-    await pool.execute("INSERT INTO work_destination VALUES ('one', 1, NULL), ('seven', 7, NULL)")
     wanted = [item(destination=name, delay=-1000 * 86_400) for name in limits for _ in range(40)]
     async with pool.acquire() as connection:
+        await set_limit(connection, "one", 1)
+        await set_limit(connection, "seven", 7)
         await queue.request(connection, random.Random(1).sample(wanted, len(wanted)))
     busy: Counter[str] = Counter()
     most: Counter[str] = Counter()

@@ -111,9 +111,11 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.run(self.connection.execute("TRUNCATE work, work_destination"))
+        self.run(self.connection.execute("TRUNCATE work, work_destination, work_limit"))
         self.run(
-            self.connection.execute("INSERT INTO work_destination (destination, max_in_flight) VALUES ('strict', 1)")
+            self.connection.execute(
+                "INSERT INTO work_limit (scope, name, max_in_flight) VALUES ('destination', 'strict', 1)"
+            )
         )
 
     @rule(
@@ -227,8 +229,9 @@ class Machine(RuleBasedStateMachine):
                 self.blocked[destination] = self.clock.now() + timedelta(seconds=seconds)
                 self.run(
                     self.connection.execute(
-                        """INSERT INTO work_destination (destination, blocked_until) VALUES ($1, $2)
-                           ON CONFLICT (destination) DO UPDATE SET blocked_until = excluded.blocked_until""",
+                        """INSERT INTO work_destination (destination, blocked_until, until) VALUES ($1, $2, $2)
+                           ON CONFLICT (destination, egress) DO UPDATE
+                              SET blocked_until = excluded.blocked_until, until = excluded.until""",
                         destination,
                         self.blocked[destination],
                     )

@@ -171,10 +171,10 @@ class Bench:
     """The service without its loops, and the gateway's side of one workspace."""
 
     def __init__(
-        self, pool: Pool, vault_pool: Pool, service: TokenService, tokens: TokenSource, prober: Prober
+        self, pool: Pool, vault_pool: Pool, service: TokenService, tokens: TokenSource, prober: Prober, guard: HostGuard
     ) -> None:
         self.pool, self.vault_pool, self.service, self.tokens = pool, vault_pool, service, tokens
-        self.prober = prober
+        self.prober, self.guard = prober, guard
         self.clock: SteppingClock = tokens._clock  # type: ignore[assignment]
         self.port = 0
         self.examiner: Examines = NoExaminer(DiagnosisTable.load(), self.clock)
@@ -196,6 +196,7 @@ class Bench:
             self.prober,
             self.examiner,
             self.tokens,
+            self.guard,
             self.store,
             self.queue,
             self.clock,
@@ -378,7 +379,7 @@ async def bench(
         )
         prober = Prober(guard, client_tls, DiagnosisTable.load(), clock, local_hostname="verify.test.example")
         with make_tokens(settings, clock) as tokens:
-            bench = Bench(pool, vault_pool, service, tokens, prober)
+            bench = Bench(pool, vault_pool, service, tokens, prober, guard)
             bench.port, bench.peer = peer.port, peer  # type: ignore[attr-defined]
             yield bench
     await vault_pool.close()

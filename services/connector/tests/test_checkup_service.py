@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from berth_connector.bootstrap import SERVICE, make_examiner
+from berth_connector.bootstrap import SERVICE, make_examiner, make_guard
 from berth_connector.breaker import Breaker
 from berth_connector.checkup import CheckupHandler, NoExaminer
 from berth_connector.checkup.worker import Examination
 from berth_connector.diagnosis import DiagnosisTable, Origin, Reply
 from berth_connector.intake import Intake
+from berth_connector.politeness import Places
 from berth_connector.probe import Login, TokenGrant
 from berth_connector.settings import ConnectorSettings
 from berth_connector.sign_in import SignIn
@@ -37,7 +38,9 @@ from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import Job, LeaseLost, WorkQueue
+from berth_net import HostGuard
 from berth_testing.clocks import SteppingClock
+from berth_testing.names import Names
 from berth_testing.postgres import DatabaseFrom
 from berth_vault import Binding, Credential, Opener, Sealer, VaultReader, VaultWriter, generate_key, schema_sql
 
@@ -80,6 +83,7 @@ class Connector:
         self.handler = CheckupHandler(
             pool=pool,
             sign_in=SignIn(pool, vault_pool, VaultReader(Opener.from_text(KEYS.private_text)), None),  # type: ignore[arg-type]
+            places=Places(pool, self.queue, HostGuard(Names())),
             examiner=self.examiner,
             store=self.store,
             queue=self.queue,
@@ -314,9 +318,9 @@ async def test_without_the_library_a_checkup_says_so(connector: Connector, monke
             "berth_vault_private_keys": KEYS.private_text,
         }
     )
-    assert not isinstance(make_examiner(settings, connector.clock), NoExaminer)
+    assert not isinstance(make_examiner(settings, connector.clock, make_guard(settings)), NoExaminer)
     monkeypatch.setattr("berth_connector.bootstrap.find_spec", lambda _name: None)
-    examiner = make_examiner(settings, connector.clock)
+    examiner = make_examiner(settings, connector.clock, make_guard(settings))
     checkup = (await examiner.examine(uuid4(), "me@test.example", None, None)).checkup
     assert checkup.outcome == "failed"
     assert checkup.diagnosis

@@ -15,6 +15,7 @@ from berth_connector.bootstrap import SERVICE
 from berth_connector.breaker import Breaker
 from berth_connector.intake import Intake
 from berth_connector.outages import Outages
+from berth_connector.politeness import Places
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.sign_in import SignIn
 from berth_connector.worker import VerifyHandler
@@ -40,7 +41,9 @@ from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import Job, LeaseLost, WorkQueue
+from berth_net import HostGuard
 from berth_testing.clocks import SteppingClock
+from berth_testing.names import Names
 from berth_testing.postgres import DatabaseFrom
 from berth_testing.waiting import eventually
 from berth_vault import (
@@ -113,7 +116,7 @@ class Connector:
 
     def __init__(self, pool: Pool, vault_pool: Pool) -> None:
         self.pool, self.vault_pool = pool, vault_pool
-        self.clock, self.servers = SteppingClock(), Servers()
+        self.clock, self.servers, self.names = SteppingClock(), Servers(), Names()
         self.store = EventStore("/berth/connector", self.clock)
         self.queue = WorkQueue(self.clock, default_limit=10, lease=timedelta(seconds=30))
         self.intake = Intake(self.queue, self.clock)
@@ -121,6 +124,7 @@ class Connector:
             pool=pool,
             # nobody here signs in through a workspace, so there are no tokens
             sign_in=SignIn(pool, vault_pool, VaultReader(Opener.from_text(KEYS.private_text)), None),
+            places=Places(pool, self.queue, HostGuard(self.names)),
             mailboxes=self.servers,
             store=self.store,
             queue=self.queue,

@@ -1,9 +1,10 @@
-"""`python -m berth_connector`, `berth-connector`: the service's commands, and `reclassify` for a newer table of diagnoses."""
+"""`python -m berth_connector`, `berth-connector`: the service's commands, and `reclassify` and `limits`."""
 
 import sys
 
 from berth_connector.bootstrap import SERVICE
 from berth_connector.cli import reclassify
+from berth_connector.politeness.cli import limits
 from berth_events.runtime.cli import run_command_line
 
 
@@ -11,6 +12,8 @@ def main() -> int:
     """Run the command line."""
     if sys.argv[1:2] == ["reclassify"]:
         return reclassify(sys.argv[2:])
+    if sys.argv[1:2] == ["limits"]:
+        return limits(sys.argv[2:])
     return run_command_line(SERVICE)
 
 

@@ -17,6 +17,7 @@ from berth_connector.handlers import Handlers
 from berth_connector.intake import Intake
 from berth_connector.oauth import GoogleGrants, MicrosoftGrants, Sessions, TokenSource, origin_of
 from berth_connector.outages import Outages
+from berth_connector.politeness import Places, shipped_rules
 from berth_connector.probe import Dialler, Limits, Prober, client_context
 from berth_connector.requests import RECHECK, VERIFY
 from berth_connector.settings import ConnectorSettings
@@ -42,8 +43,6 @@ __all__ = ["SERVICE", "build", "make_examiner", "make_guard", "make_handlers", "
 
 #: Verifications at once in this process: each holds two connections, and memory for TLS.
 CONCURRENCY: Final = 200
-#: Verifications at once of one mail service or host, over all replicas. `work_destination` holds exceptions.
-CONCURRENCY_PER_DESTINATION: Final = 20
 #: A bulk import dials one host again and again: seconds for which it is not looked up anew.
 HOST_MEMORY_S: Final = 5
 #: Only for reading credentials, which takes a millisecond.
@@ -56,10 +55,10 @@ def make_guard(settings: ConnectorSettings) -> HostGuard:
     return HostGuard(resolver, settings.policy())
 
 
-def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
+def make_prober(settings: ConnectorSettings, clock: Clock, guard: HostGuard) -> Prober:
     """A prober by the settings."""
     return Prober(
-        make_guard(settings),
+        guard,
         client_context(settings.berth_extra_ca_file),
         DiagnosisTable.load(),
         clock,
@@ -67,7 +66,7 @@ def make_prober(settings: ConnectorSettings, clock: Clock) -> Prober:
     )
 
 
-def make_examiner(settings: ConnectorSettings, clock: Clock) -> Examines:
+def make_examiner(settings: ConnectorSettings, clock: Clock, guard: HostGuard) -> Examines:
     """Who does checkups, by the settings and by what is installed."""
     table = DiagnosisTable.load()
     if find_spec("aioimaplib") is None:
@@ -77,7 +76,7 @@ def make_examiner(settings: ConnectorSettings, clock: Clock) -> Examines:
 
     limits = Limits()
     means = Means(
-        dialler=Dialler(make_guard(settings), client_context(settings.berth_extra_ca_file), limits),
+        dialler=Dialler(guard, client_context(settings.berth_extra_ca_file), limits),
         table=table,
         clock=clock,
         limits=limits,
@@ -113,6 +112,7 @@ def make_handlers(
     prober: Prober,
     examiner: Examines,
     tokens: TokenSource,
+    guard: HostGuard,
     store: EventStore,
     queue: WorkQueue,
     clock: Clock,
@@ -121,10 +121,11 @@ def make_handlers(
     recheck: timedelta,
 ) -> Handlers:
     """The handlers of every kind of work."""
-    sign_in, breaker = SignIn(pool, vault_pool, vault, tokens), Breaker(clock)
+    sign_in, places, breaker = SignIn(pool, vault_pool, vault, tokens), Places(pool, queue, guard), Breaker(clock)
     verify = VerifyHandler(
         pool=pool,
         sign_in=sign_in,
+        places=places,
         mailboxes=prober,
         store=store,
         queue=queue,
@@ -148,6 +149,7 @@ def make_handlers(
     check_up = CheckupHandler(
         pool=pool,
         sign_in=sign_in,
+        places=places,
         examiner=examiner,
         store=store,
         queue=queue,
@@ -171,7 +173,13 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
     """Build every part of the connector, and release it at the end."""
     clock = SystemClock()
     store = EventStore("/berth/connector", clock)
-    queue = WorkQueue(clock, default_limit=CONCURRENCY_PER_DESTINATION, lease=timedelta(seconds=settings.lease_seconds))
+    queue = WorkQueue(
+        clock,
+        lease=timedelta(seconds=settings.lease_seconds),
+        rules=shipped_rules(settings.policy()),
+        egress=settings.berth_egress_address,
+    )
+    guard = make_guard(settings)
     intake = Intake(queue, clock)
     vault_dsn = settings.vault_database_url.get_secret_value()
     async with (
@@ -184,9 +192,10 @@ async def build(settings: ConnectorSettings) -> AsyncIterator[Parts]:
                 pool,
                 vault_pool,
                 VaultReader(Opener.from_text(settings.berth_vault_private_keys.get_secret_value())),
-                make_prober(settings, clock),
-                make_examiner(settings, clock),
+                make_prober(settings, clock, guard),
+                make_examiner(settings, clock, guard),
                 tokens,
+                guard,
                 store,
                 queue,
                 clock,

@@ -1,4 +1,4 @@
-"""Notices when a mail service turns us away, so that nothing more is sent to it for a while.
+"""Notices when a mail service turns us away, so that nothing more is sent to it for a while; and what counts as a refusal.
 
 A mail service that says "too many" counts by our address, and bans it when it is not heard. One mailbox that is at a limit of its
 own says nothing about the service: only when most of the last results are such, from several accounts, the breaker trips.
@@ -10,13 +10,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from berth_connector.outages import AWAY
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from berth_events.contracts import Step
     from berth_events.runtime.clock import Clock
 
-__all__ = ["PAUSE", "THROTTLED", "Breaker"]
+__all__ = ["PAUSE", "THROTTLED", "Breaker", "refused"]
 
 #: The diagnoses that mean "too many".
 THROTTLED: Final = frozenset({"RATE_LIMITED", "CONNECTION_LIMIT", "TOO_MANY_AUTH"})
+#: Failures of the sign-in that no server holds against us: nothing was tried, or it was not the credential.
+_NOT_HELD: Final = (
+    THROTTLED | AWAY | {"MECHANISM_UNSUPPORTED", "CAPABILITY_MISSING", "TLS_REQUIRED", "CLIENT_ID_REQUIRED"}
+)
 #: How long nothing is sent, unless the server asks for more.
 PAUSE: Final = timedelta(minutes=5)
 
@@ -72,3 +81,14 @@ class Breaker:
             return False
         del self._watched[destination]
         return True
+
+
+def refused(steps: "Iterable[Step]") -> bool | None:
+    """Whether a server has refused the sign-in, as those count that ban addresses; None: nobody signed in.
+
+    A run counts once, though both of its servers refuse: fail2ban keeps a count for each of them, cPHulk counts a password once.
+    """
+    tried = [step for step in steps if step.name == "authenticate" and step.outcome != "skipped"]
+    if any(step.outcome == "failed" and not (step.diagnosis and step.diagnosis.code in _NOT_HELD) for step in tried):
+        return True
+    return False if any(step.outcome == "ok" for step in tried) else None

@@ -6,7 +6,7 @@ from typing import Final
 
 from berth_connector.diagnosis import Origin
 
-__all__ = ["of_host", "recognise"]
+__all__ = ["SERVICES", "of_host", "recognise"]
 
 #: Servers say the same to everybody, and a bulk import asks one of them again and again.
 _REMEMBERED: Final = 128
@@ -22,8 +22,10 @@ _HOSTS: Final[dict[str, tuple[str, ...]]] = {
     "qq": ("qq.com",),
     "mailru": ("mail.ru",),
 }
+#: The mail services that are known by their hosts.
+SERVICES: Final = tuple(_HOSTS)
 #: By a server's own words, for hosts with names of their own.
-_SERVICES: Final = {
+_GREETINGS: Final = {
     "google": re.compile(r"\bgimap ready\b|\bmx\.google\.com\b|\bsmtp\.gmail\.com\b", re.IGNORECASE),
     "microsoft": re.compile(r"\.(?:prod|protection)\.outlook\.com\b", re.IGNORECASE),
     "yahoo": re.compile(r"\bimap4rev1 .*yahoo\b|\.mail\.(?:yahoo|aol)\.com\b", re.IGNORECASE),
@@ -52,6 +54,6 @@ def of_host(host: str) -> Origin:
 @lru_cache(_REMEMBERED)
 def recognise(origin: Origin, words: str) -> Origin:
     """What is known after a greeting, an answer to ID or a list of capabilities. What was known stays."""
-    service = origin.service or next((name for name, said in _SERVICES.items() if said.search(words)), None)
+    service = origin.service or next((name for name, said in _GREETINGS.items() if said.search(words)), None)
     software = origin.software or next((name for name, said in _SOFTWARE.items() if said.search(words)), None)
     return Origin(service, software)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -21,7 +20,6 @@ __all__ = [
     "find",
     "find_all",
     "hold_recheck",
-    "leave_alone",
     "lock",
     "remove",
     "save_settings",
@@ -137,17 +135,6 @@ async def drop_recheck(connection: "Connection", account_id: UUID) -> None:
 async def hold_recheck(connection: "Connection", account_id: UUID) -> None:
     """Nobody begins or replaces what waits for the account before the transaction ends."""
     await connection.execute("SELECT 1 FROM work WHERE key = $1 AND state = 'ready' FOR UPDATE", account_id)
-
-
-async def leave_alone(connection: "Connection", destination: str, until: datetime) -> None:
-    """Start no run for a destination before a time; a later time that was set already stands."""
-    await connection.execute(
-        """INSERT INTO work_destination (destination, blocked_until) VALUES ($1, $2)
-           ON CONFLICT (destination) DO UPDATE
-              SET blocked_until = greatest(work_destination.blocked_until, excluded.blocked_until)""",
-        destination,
-        until,
-    )
 
 
 def _account(row: "asyncpg.Record | None") -> Account | None:

@@ -61,7 +61,7 @@ class VerificationRequest(ConnectionSettings):
 
 
 def destination_of(settings: ConnectionSettings) -> str:
-    """What simultaneous runs are counted by: the mail service when it is a known one, else the host."""
+    """What simultaneous runs are counted by: the mail service when it is a known one, else the host, until it is looked up."""
     server = settings.imap or settings.smtp
     host = server.host if server else ""
     return of_host(host).service or host
@@ -94,29 +94,41 @@ def work_of(
         payload=request.model_dump(mode="json"),
         event_id=envelope.event_id,
         traceparent=envelope.traceparent,
+        organization_id=request.organization_id,
     )
 
 
-def recheck_of(account: VerificationRequest, event_id: UUID, run_at: datetime) -> WorkItem:
-    """The next look at an account. Its payload is only the account's id: settings are those it has when the time comes."""
+def recheck_of(
+    account: VerificationRequest, event_id: UUID, run_at: datetime, destination: str | None = None
+) -> WorkItem:
+    """The next look at an account. Its payload is only the account's id: settings are those it has when the time comes.
+
+    Args:
+        account: whose.
+        event_id: what it follows from.
+        run_at: not before.
+        destination: where its server was found, if it was.
+    """
     return WorkItem(
         key=account.account_id,
         kind=RECHECK,
-        destination=account.destination,
+        destination=destination or account.destination,
         payload={"account_id": str(account.account_id), "reason": "recheck"},
         event_id=event_id,
         run_at=run_at,
+        organization_id=account.organization_id,
     )
 
 
-def again(job: Job, run_at: datetime) -> WorkItem:
-    """The same work once more."""
+def again(job: Job, run_at: datetime, destination: str | None = None) -> WorkItem:
+    """The same work once more, where its server was found."""
     return WorkItem(
         key=job.key,
         kind=job.kind,
-        destination=job.destination,
+        destination=destination or job.destination,
         payload=job.payload,
         event_id=job.causation_id,
         run_at=run_at,
         traceparent=job.traceparent,
+        organization_id=job.organization_id,
     )

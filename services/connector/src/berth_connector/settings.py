@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, SecretStr
 
+from berth_connector.politeness.limits import egress_name
 from berth_events.runtime.settings import ServiceSettings
 from berth_net import canonical_name
 from berth_net.settings import HostSettings
@@ -45,6 +46,11 @@ class ConnectorSettings(ServiceSettings, HostSettings):
     )
     berth_ehlo_name: Annotated[str, AfterValidator(_host_name)] = Field(
         default=_NO_NAME, description="what SMTP's EHLO says: the public name of the address that connections come from"
+    )
+    berth_egress_address: Annotated[str, AfterValidator(egress_name)] = Field(
+        default="",
+        description="where this connector's connections come from, an address or a name for it: connectors with the same one "
+        "share limits and are left out together",
     )
     berth_checkup_wait_seconds: float = Field(
         default=300, gt=0, le=3600, description="for how long a checkup waits for its message"

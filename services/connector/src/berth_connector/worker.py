@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 import structlog
 
 from berth_connector import metrics, repository
-from berth_connector.breaker import PAUSE, Breaker
+from berth_connector.breaker import PAUSE, Breaker, refused
 from berth_connector.lifecycle import decide
 from berth_connector.oauth import (
     concerns_domain,
     concerns_workspace,
 )
 from berth_connector.outages import Outages
+from berth_connector.politeness import Elsewhere, Places
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.requests import VerificationRequest, again, recheck_of
 from berth_connector.sign_in import Erased, NotYet, Ready, SignIn, Via
@@ -58,13 +59,15 @@ class Verified:
     """What was verified and what came out.
 
     Attributes:
-        turned_away: the mail service is to be left alone for a while.
+        destination: where it counted.
+        turned_away: that is to be left alone for a while.
         via: the workspace that the account signs in through.
         outage: the failure says nothing about the account.
     """
 
     request: VerificationRequest
     result: ProbeResult
+    destination: str
     turned_away: bool
     via: Via | None = None
     outage: bool = False
@@ -76,6 +79,7 @@ class VerifyHandler:
     Args:
         pool: the connector's database.
         sign_in: opens credentials, and gets access tokens.
+        places: looks servers up, and sees whether there is room.
         mailboxes: does the verifying.
         store: where the events go.
         queue: where the next look waits.
@@ -91,6 +95,7 @@ class VerifyHandler:
         *,
         pool: "Pool",
         sign_in: SignIn,
+        places: Places,
         mailboxes: Mailboxes,
         store: "EventStore",
         queue: "WorkQueue",
@@ -100,11 +105,11 @@ class VerifyHandler:
         rng: random.Random,
         recheck: timedelta,
     ) -> None:
-        self._pool, self._sign_in, self._mailboxes = pool, sign_in, mailboxes
+        self._pool, self._sign_in, self._places, self._mailboxes = pool, sign_in, places, mailboxes
         self._store, self._queue, self._breaker, self._outages = store, queue, breaker, outages
         self._clock, self._rng, self._recheck = clock, rng, recheck
 
-    async def perform(self, job: "Job") -> Verified | Erased | NotYet | None:
+    async def perform(self, job: "Job") -> Verified | Elsewhere | Erased | NotYet | None:
         """Open the credential and verify. None: there is nothing to verify any more.
 
         Raises:
@@ -131,18 +136,26 @@ class VerifyHandler:
             return None
         if not isinstance(ready, Ready):
             return ready
+        destination = await self._places.settle(job, ready)
+        if isinstance(destination, Elsewhere):
+            return destination
         result = await self._mailboxes.verify(uuid4(), ready.imap, ready.smtp, ready.grant)
         failure = result.verification.diagnosis
         code = failure.code if failure else None
         turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
-            job.destination, request.account_id, code
+            destination, request.account_id, code
         )
-        outage = (worked or failure is None) and self._outages.explains(job.destination, request.account_id, code)
-        return Verified(ready.request, result, turned_away, ready.via, outage)
+        outage = (worked or failure is None) and self._outages.explains(destination, request.account_id, code)
+        return Verified(ready.request, result, destination, turned_away, ready.via, outage)
 
-    async def record(self, connection: "Connection", job: "Job", result: Verified | Erased | NotYet | None) -> None:
+    async def record(
+        self, connection: "Connection", job: "Job", result: Verified | Elsewhere | Erased | NotYet | None
+    ) -> None:
         """Say what came out, once, and wait for the next look. What the account no longer has is not spoken of."""
         if result is None:
+            return
+        if isinstance(result, Elsewhere):
+            await self._queue.schedule(connection, [again(job, self._clock.now(), result.destination)])
             return
         if isinstance(result, NotYet):
             await self._queue.schedule(connection, [again(job, self._clock.now() + result.pause)])
@@ -151,12 +164,20 @@ class VerifyHandler:
             await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
             await self._queue.schedule(connection, [again(job, self._clock.now())])
             return
-        request = result.request
+        await self._tell(connection, job, result)
+        # the destination last: all of its runs write the same row
         if result.turned_away:
             until = self._clock.now() + max(PAUSE, result.result.wait or PAUSE)
             metrics.LEFT_ALONE.inc()
-            _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
-            await repository.leave_alone(connection, job.destination, until)
+            _log.warning("destination.left_alone", destination=result.destination, until=until.isoformat())
+            await self._queue.leave_alone(connection, result.destination, until)
+        was_refused = refused(result.result.verification.steps)
+        if was_refused is not None:
+            await self._queue.note_sign_in(connection, result.destination, refused=was_refused)
+
+    async def _tell(self, connection: "Connection", job: "Job", result: Verified) -> None:
+        """The result, as far as it still holds."""
+        request = result.request
         if result.via is not None and not await self._settle(connection, job, result, result.via):
             return
         if request.reason == "dry_run":
@@ -180,7 +201,9 @@ class VerifyHandler:
         left_to_workspace = result.via is not None and result.via.paused
         if decision.next_look is not None and not account.suspended and not left_to_workspace:
             run_at = self._clock.now() + decision.next_look
-            await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, run_at)])
+            await self._queue.schedule(
+                connection, [recheck_of(account.request, envelope.event_id, run_at, result.destination)]
+            )
 
     async def _settle(self, connection: "Connection", job: "Job", verified: Verified, via: Via) -> bool:
         """What the result means for the workspace; whether it still holds for the account.

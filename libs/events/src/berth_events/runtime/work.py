@@ -8,14 +8,21 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from berth_events.runtime import claims
+from berth_events.runtime.budgets import NOBODY, REFUSAL_WINDOW, Candidate, Rules
+
 if TYPE_CHECKING:
     from berth_events.runtime.clock import Clock
     from berth_events.runtime.database import Connection
 
 __all__ = ["Job", "LeaseLost", "WorkItem", "WorkQueue"]
 
-#: Serialises claims, so that the limits per destination are exact; a claim takes about a millisecond.
+#: Serialises claims, so that the limits are exact; a claim takes a few milliseconds.
 _CLAIM_LOCK: Final = 7_205_003
+#: Sign-ins that work are not counted further at a destination: it is trusted by then.
+_TRUSTED: Final = 100
+#: Of a destination that nothing has happened at for so long everything is forgotten.
+_FORGOTTEN: Final = timedelta(days=30)
 
 
 class LeaseLost(Exception):
@@ -33,6 +40,7 @@ class WorkItem:
         payload: JSON; never a secret.
         event_id: the event that asked for it.
         run_at: not before; None is at once.
+        organization_id: whose places it takes; NOBODY's are not limited.
     """
 
     key: UUID
@@ -42,6 +50,7 @@ class WorkItem:
     event_id: UUID
     run_at: datetime | None = None
     traceparent: str | None = None
+    organization_id: UUID = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,7 @@ class Job:
     traceparent: str | None
     attempts: int
     token: UUID
+    organization_id: UUID = NOBODY
 
 
 class WorkQueue:
@@ -64,30 +74,43 @@ class WorkQueue:
 
     Args:
         clock: time.
-        default_limit: runs at once for a destination that has no limit of its own.
+        default_limit: runs at once for each destination, when there are no rules; None: any number.
         lease: how long a worker may be silent.
+        rules: the limits that the service ships; an operator's decisions are in the table `work_limit`.
+        egress: the address that this process's connections come from; processes with the same one share its limits.
     """
 
-    def __init__(self, clock: "Clock", *, default_limit: int, lease: timedelta) -> None:
-        self._clock, self._default_limit, self.lease = clock, default_limit, lease
+    def __init__(
+        self,
+        clock: "Clock",
+        *,
+        lease: timedelta,
+        default_limit: int | None = None,
+        rules: Rules | None = None,
+        egress: str = "",
+    ) -> None:
+        self._clock, self.lease = clock, lease
+        self._rules, self._egress = rules or Rules.of_all(default_limit), egress
+        self._walked_to = claims.START
 
     async def request(self, connection: "Connection", items: Sequence[WorkItem]) -> None:
         """Somebody asked for it: each item replaces what waits under its key, whatever that was scheduled for."""
         await connection.executemany(
-            """INSERT INTO work (id, key, kind, destination, payload, event_id, traceparent, run_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """INSERT INTO work (id, key, kind, destination, payload, event_id, traceparent, run_at, organization_id)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                ON CONFLICT (key) WHERE state = 'ready' DO UPDATE
                   SET kind = excluded.kind, destination = excluded.destination, payload = excluded.payload,
                       event_id = excluded.event_id, traceparent = excluded.traceparent,
-                      run_at = excluded.run_at, attempts = 0, error = NULL""",
+                      run_at = excluded.run_at, organization_id = excluded.organization_id, due = false,
+                      attempts = 0, error = NULL""",
             [self._row(item) for item in items],
         )
 
     async def schedule(self, connection: "Connection", items: Sequence[WorkItem]) -> None:
         """A follow-up: each item waits under its key unless something waits there already."""
         await connection.executemany(
-            """INSERT INTO work (id, key, kind, destination, payload, event_id, traceparent, run_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """INSERT INTO work (id, key, kind, destination, payload, event_id, traceparent, run_at, organization_id)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                ON CONFLICT (key) WHERE state = 'ready' DO NOTHING""",
             [self._row(item) for item in items],
         )
@@ -103,6 +126,7 @@ class WorkQueue:
             item.event_id,
             item.traceparent,
             run_at,
+            item.organization_id,
         )
 
     async def cancel(self, connection: "Connection", keys: Sequence[UUID]) -> None:
@@ -110,11 +134,20 @@ class WorkQueue:
         await connection.execute("DELETE FROM work WHERE key = ANY($1::uuid[])", keys)
 
     async def claim(self, connection: "Connection", limit: int) -> list[Job]:
-        """Lease up to `limit` jobs, oldest first, within the limits of their destinations. Opens its own transaction."""
+        """Lease up to `limit` jobs within all limits, fairly between organizations. Opens its own transaction."""
         now, token = self._clock.now(), uuid4()
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _CLAIM_LOCK)
-            rows = await connection.fetch(_CLAIM, now, limit, self._default_limit, token, now + self.lease)
+            await claims.mark_due(connection, now)
+            budgets = await claims.read_budgets(connection, self._rules, self._egress, now)
+            limit = min(limit, budgets.places())
+            if not limit:
+                return []
+            found, self._walked_to = await claims.candidates(connection, budgets, self._walked_to, limit)
+            await claims.know(connection, budgets, {one.destination for one in found})
+            chosen = budgets.choose(found, limit)
+            await claims.set_pace(connection, budgets)
+            rows = await claims.lease(connection, chosen, token, self._egress, now, now + self.lease)
         return [
             Job(
                 id=row["id"],
@@ -126,9 +159,83 @@ class WorkQueue:
                 traceparent=row["traceparent"],
                 attempts=row["attempts"],
                 token=token,
+                organization_id=row["organization_id"],
             )
             for row in rows
         ]
+
+    async def move(self, connection: "Connection", job: Job, destination: str) -> bool:
+        """Count a job at the destination that it turned out to have. Opens its own transaction.
+
+        What the organization has waiting at the old destination waits at the new one from now on.
+
+        Returns:
+            Whether there is room for it; if not, it still counts where it was, and is to be given up at once.
+        """
+        now = self._clock.now()
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _CLAIM_LOCK)
+            await connection.execute(
+                """UPDATE work SET destination = $3
+                    WHERE state = 'ready' AND due AND organization_id = $1 AND destination = $2""",
+                job.organization_id,
+                job.destination,
+                destination,
+            )
+            budgets = await claims.read_budgets(connection, self._rules, self._egress, now)
+            await claims.know(connection, budgets, [destination])
+            if not budgets.room_at(destination):
+                return False
+            budgets.begin(Candidate(job.id, job.organization_id, destination, now))
+            await claims.set_pace(connection, budgets)
+            await connection.execute(
+                "UPDATE work SET destination = $3 WHERE id = $1 AND lease_token = $2", job.id, job.token, destination
+            )
+        return True
+
+    async def leave_alone(self, connection: "Connection", destination: str, until: datetime) -> None:
+        """Start no run for a destination from this egress address before a time; a later one that was set already stands."""
+        await connection.execute(
+            """INSERT INTO work_destination AS known (destination, egress, blocked_until, until) VALUES ($1, $2, $3, $3)
+               ON CONFLICT (destination, egress) DO UPDATE
+                  SET blocked_until = greatest(known.blocked_until, excluded.blocked_until),
+                      until = greatest(known.until, excluded.until)""",
+            destination,
+            self._egress,
+            until,
+        )
+
+    async def note_sign_in(self, connection: "Connection", destination: str, *, refused: bool) -> None:
+        """Note that a destination has refused a sign-in, or let one in. Only where refusals are limited it matters.
+
+        Call it late in a transaction: all runs of the destination write the same row.
+        """
+        now = self._clock.now()
+        if not refused:
+            await connection.execute(
+                """INSERT INTO work_destination AS known (destination, egress, let_in, until) VALUES ($1, $2, 1, $3)
+                   ON CONFLICT (destination, egress) DO UPDATE
+                      SET let_in = known.let_in + 1, until = greatest(known.until, excluded.until)
+                    WHERE known.let_in < $4""",
+                destination,
+                self._egress,
+                now,
+                _TRUSTED,
+            )
+            return
+        await connection.execute(
+            """INSERT INTO work_destination AS known (destination, egress, refused_at, until)
+               VALUES ($1, $2, ARRAY[$3::timestamptz], $4)
+               ON CONFLICT (destination, egress) DO UPDATE
+                  SET refused_at = ARRAY(SELECT at FROM unnest(known.refused_at) at WHERE at > $5) || excluded.refused_at,
+                      let_in = 0, until = greatest(known.until, excluded.until)""",
+            destination,
+            self._egress,
+            now,
+            now + REFUSAL_WINDOW,
+            now - REFUSAL_WINDOW,
+        )
+        await connection.execute("DELETE FROM work_destination WHERE until < $1", now - _FORGOTTEN)
 
     async def renew(self, connection: "Connection", jobs: Sequence[Job]) -> set[UUID]:
         """Prolong leases. Returns the ids of the jobs that are still ours: a lease that ran out is lost, taken or not."""
@@ -165,8 +272,9 @@ class WorkQueue:
         try:
             async with connection.transaction():
                 await connection.execute(
-                    """UPDATE work SET state = 'ready', run_at = $3, error = $4, lease_token = NULL, lease_until = NULL,
-                                       attempts = attempts - ($4::text IS NULL)::int
+                    """UPDATE work
+                          SET state = 'ready', run_at = $3, error = $4, lease_token = NULL, lease_until = NULL,
+                              attempts = attempts - ($4::text IS NULL)::int
                         WHERE id = $1 AND lease_token = $2""",
                     job.id,
                     job.token,
@@ -185,37 +293,3 @@ class WorkQueue:
             job.token,
             error,
         )
-
-
-#: Of what is due only the first thousand of destinations with room are looked at: a backlog must not make claims slow.
-_CLAIM: Final = """
-    WITH busy AS (
-        SELECT destination, count(*) AS runs FROM work
-         WHERE state = 'leased' AND lease_until > $1 GROUP BY destination),
-    closed AS (
-        SELECT destination FROM busy FULL JOIN work_destination limits USING (destination)
-         WHERE coalesce(busy.runs, 0) >= coalesce(limits.max_in_flight, $3) OR limits.blocked_until > $1),
-    due AS (
-        SELECT id, run_at, destination FROM work WHERE state = 'leased' AND lease_until <= $1
-        UNION ALL
-        (SELECT w.id, w.run_at, w.destination FROM work w
-          WHERE w.state = 'ready' AND w.run_at <= $1
-            AND NOT EXISTS (SELECT FROM closed WHERE closed.destination = w.destination)
-            AND NOT EXISTS (SELECT FROM work r WHERE r.key = w.key AND r.state = 'leased')
-          ORDER BY w.run_at LIMIT 1000)),
-    waiting AS (
-        SELECT id, run_at, destination, row_number() OVER (PARTITION BY destination ORDER BY run_at) AS place FROM due),
-    chosen AS (
-        SELECT waiting.id FROM waiting
-          LEFT JOIN busy USING (destination)
-          LEFT JOIN work_destination limits USING (destination)
-         WHERE waiting.place + coalesce(busy.runs, 0) <= coalesce(limits.max_in_flight, $3)
-           AND (limits.blocked_until IS NULL OR limits.blocked_until <= $1)
-         ORDER BY waiting.run_at LIMIT $2)
-    UPDATE work SET state = 'leased', lease_token = $4, lease_until = $5, attempts = attempts + 1
-     WHERE id IN (SELECT w.id FROM work w JOIN chosen USING (id)
-                   -- once more, on the row as it is when it is locked: its owner may have been quicker
-                   WHERE (w.state = 'leased' AND w.lease_until <= $1) OR (w.state = 'ready' AND w.run_at <= $1)
-                     FOR UPDATE OF w SKIP LOCKED)
-    RETURNING id, key, kind, destination, payload, event_id, traceparent, attempts
-"""

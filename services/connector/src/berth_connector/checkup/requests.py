@@ -40,4 +40,5 @@ def checkup_of(envelope: Envelope, event: AccountCheckupRequested) -> WorkItem:
         payload=request.model_dump(mode="json"),
         event_id=envelope.event_id,
         traceparent=envelope.traceparent,
+        organization_id=event.organization_id,
     )

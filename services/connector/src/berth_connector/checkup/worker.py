@@ -11,6 +11,7 @@ import structlog
 from berth_connector import metrics, repository
 from berth_connector.breaker import PAUSE, Breaker
 from berth_connector.checkup.requests import CHECKUP, CheckupRequest
+from berth_connector.politeness import Elsewhere, Places
 from berth_connector.probe import Login, TokenGrant
 from berth_connector.requests import again
 from berth_connector.sign_in import Erased, NotYet, SignIn
@@ -58,17 +59,19 @@ class Examines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Later:
-    """It cannot be done yet."""
+    """It cannot be done yet, or not where its server was found."""
 
     wait: timedelta
+    destination: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """Whose checkup, what came out, and whether the mail service is to be left alone for a while."""
+    """Whose checkup, what came out, where it counted, and whether that is to be left alone for a while."""
 
     account: "Account"
     examination: Examination
+    destination: str
     turned_away: bool
 
 
@@ -80,6 +83,7 @@ class CheckupHandler:
     Args:
         pool: the connector's database.
         sign_in: opens credentials, and gets access tokens.
+        places: looks servers up, and sees whether there is room.
         examiner: does it.
         store: where the events go.
         queue: where a checkup waits that cannot be done yet.
@@ -93,6 +97,7 @@ class CheckupHandler:
         *,
         pool: "Pool",
         sign_in: SignIn,
+        places: Places,
         examiner: Examines,
         store: "EventStore",
         queue: "WorkQueue",
@@ -100,7 +105,7 @@ class CheckupHandler:
         clock: "Clock",
         rng: random.Random,
     ) -> None:
-        self._pool, self._sign_in, self._examiner = pool, sign_in, examiner
+        self._pool, self._sign_in, self._places, self._examiner = pool, sign_in, places, examiner
         self._store, self._queue, self._breaker, self._clock, self._rng = store, queue, breaker, clock, rng
 
     async def perform(self, job: "Job") -> _Done | _Later | Erased | None:
@@ -112,27 +117,29 @@ class CheckupHandler:
         request = CheckupRequest.model_validate(job.payload)
         async with self._pool.acquire() as connection:
             account = await repository.find(connection, request.account_id)
-            before = await _running_before(connection, job, self._clock.now())
         if account is None:
             return None
-        if before >= _AT_ONCE:
-            return _Later(_QUEUE_PAUSE * self._rng.uniform(1, 2))
         try:
             ready = await self._sign_in.prepare(account.request, imap_too=not account.imap_issue)
         except CredentialErased:  # removed, or replaced: the event that says so is on its way
             return _Later(_PAUSE)
-        if isinstance(ready, NotYet):
-            return _Later(_PAUSE)
-        if isinstance(ready, Erased):
-            return ready
+        if isinstance(ready, NotYet | Erased):
+            return ready if isinstance(ready, Erased) else _Later(_PAUSE)
+        destination = await self._places.settle(job, ready)
+        if isinstance(destination, Elsewhere):
+            return _Later(timedelta(), destination.destination)
+        async with self._pool.acquire() as connection:
+            before = await _running_before(connection, job, destination, self._clock.now())
+        if before >= _AT_ONCE:
+            return _Later(_QUEUE_PAUSE * self._rng.uniform(1, 2), destination)
         examination = await self._examiner.examine(
             request.checkup_id, account.request.address, ready.imap, ready.smtp, ready.grant
         )
         diagnosis = examination.checkup.diagnosis
         turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
-            job.destination, request.account_id, diagnosis.code if diagnosis else None
+            destination, request.account_id, diagnosis.code if diagnosis else None
         )
-        return _Done(account, examination, turned_away)
+        return _Done(account, examination, destination, turned_away)
 
     async def record(self, connection: "Connection", job: "Job", result: _Done | _Later | Erased | None) -> None:
         """Say what it showed, once. Of an account that is gone nothing is said."""
@@ -140,15 +147,27 @@ class CheckupHandler:
         if isinstance(result, Erased):
             await workspaces.forget(connection, result.via.workspace_id, result.via.key.credential_ref.version)
         if isinstance(result, Erased | _Later):
-            wait = result.wait if isinstance(result, _Later) else timedelta()
-            await self._queue.schedule(connection, [again(job, self._clock.now() + wait)])
+            later = result if isinstance(result, _Later) else _Later(timedelta())
+            await self._queue.schedule(connection, [again(job, self._clock.now() + later.wait, later.destination)])
             return
-        if result is not None and result.turned_away:
+        if result is None:
+            _log.info("checkup.obsolete", account_id=str(request.account_id), because="account removed")
+            return
+        await self._tell(connection, job, request, result)
+        # the destination last: all of its runs write the same row
+        if result.turned_away:
             until = self._clock.now() + max(PAUSE, result.examination.wait or PAUSE)
             metrics.LEFT_ALONE.inc()
-            _log.warning("destination.left_alone", destination=job.destination, until=until.isoformat())
-            await repository.leave_alone(connection, job.destination, until)
-        if result is None or await repository.lock(connection, request.account_id) is None:
+            _log.warning("destination.left_alone", destination=result.destination, until=until.isoformat())
+            await self._queue.leave_alone(connection, result.destination, until)
+        diagnosis = result.examination.checkup.diagnosis
+        was_refused = diagnosis is not None and diagnosis.code.startswith("AUTH_")
+        if was_refused or diagnosis is None:
+            await self._queue.note_sign_in(connection, result.destination, refused=was_refused)
+
+    async def _tell(self, connection: "Connection", job: "Job", request: CheckupRequest, result: _Done) -> None:
+        """What it showed, unless the account is gone."""
+        if await repository.lock(connection, request.account_id) is None:
             _log.info("checkup.obsolete", account_id=str(request.account_id), because="account removed")
             return
         whose = result.account.request
@@ -167,15 +186,15 @@ class CheckupHandler:
         await self._store.append(connection, whose.account_id, version, [event], context)
 
 
-async def _running_before(connection: "Connection", job: "Job", now: datetime) -> int:
-    """How many checkups of the job's destination are running that were due before it."""
+async def _running_before(connection: "Connection", job: "Job", destination: str, now: datetime) -> int:
+    """How many checkups of a destination are running that were due before the job."""
     count: int = await connection.fetchval(
         """SELECT count(*) FROM work other JOIN work mine ON mine.id = $1
             WHERE other.kind = $2 AND other.destination = $3 AND other.state = 'leased' AND other.lease_until > $4
               AND (other.run_at, other.id) < (mine.run_at, mine.id)""",
         job.id,
         CHECKUP,
-        job.destination,
+        destination,
         now,
     )
     return count

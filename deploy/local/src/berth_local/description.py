@@ -1,11 +1,10 @@
 """What runs where, for scripts and tests: .run/berth.json and .run/env. docs/local-stack.md describes the fields."""
 
-import shlex
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from berth_local.files import write_private
+from berth_local.files import exports, write_private
 from berth_local.sandbox.description import Sandbox
 from berth_local.sandbox.hosts import SPARE_MAILBOX
 
@@ -70,9 +69,7 @@ class Description(_Value):
                 "BERTH_SANDBOX_CLIENT_ID": identity.microsoft.client_id,
                 "BERTH_SANDBOX_CLIENT_SECRET": identity.microsoft.client_secret,
             }
-        write_private(
-            directory / SHELL_FILE, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in shell.items())
-        )
+        write_private(directory / SHELL_FILE, exports(shell))
 
     @staticmethod
     def read(directory: Path) -> "Description | None":

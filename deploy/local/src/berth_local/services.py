@@ -77,11 +77,8 @@ def environment_of(
         "DATABASE_URL": databases.dsn(service.owner),
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),
-        "BERTH_DNS_SERVERS": ",".join(sandbox.dns_servers),
-        "BERTH_ALLOW_NETWORKS": ",".join(sandbox.networks),
-        "BERTH_ALLOW_PORTS": ",".join(str(number) for number in sandbox.ports),
-        "BERTH_EXTRA_CA_FILE": sandbox.authority_file,
         "PYTHONUNBUFFERED": "1",
+        **sandbox.settings(),
     }
     if kafka_bootstrap:
         environment["KAFKA_BOOTSTRAP"] = kafka_bootstrap
@@ -91,15 +88,9 @@ def environment_of(
         environment["BERTH_OPERATOR_KEY"] = secrets.operator_key
         environment["BERTH_VAULT_PUBLIC_KEY"] = secrets.vault_public_key
         environment["BERTH_WEBHOOK_KEY"] = secrets.webhook_key
-        if identity := sandbox.identity:
-            environment["BERTH_GOOGLE_MAIL_HOSTS"] = sandbox.mail_hosts(identity.google_domain)
-            environment["BERTH_MICROSOFT_MAIL_HOSTS"] = sandbox.mail_hosts(identity.microsoft_domain)
     elif service.name == "connector":
         environment["BERTH_VAULT_PRIVATE_KEYS"] = secrets.vault_private_keys
         environment["VAULT_DATABASE_URL"] = databases.dsn("gateway", role="connector")
-        if identity := sandbox.identity:
-            environment["BERTH_GOOGLE_TOKEN_URL"] = identity.google_token_url
-            environment["BERTH_MICROSOFT_AUTHORITY"] = identity.microsoft_authority
     elif service.name == "billing":
         environment["BERTH_INTERNAL_TOKEN"] = secrets.internal_token
     return {**_inherited(os.environ), **environment}

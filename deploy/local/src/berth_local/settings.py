@@ -5,12 +5,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from berth_local.errors import LocalStackError
 from berth_local.postgres_binaries import enterable
 
-__all__ = ["LocalSettings", "UnknownBus", "UnknownProviders", "played_providers"]
+__all__ = ["LocalSettings", "ProvidersName", "UnknownBus", "UnknownProviders", "chosen_providers"]
 
 BusName = Literal["embedded", "kafka"]
 ProvidersName = Literal["played", "real"]
@@ -24,19 +24,19 @@ class UnknownProviders(LocalStackError):
     """PROVIDERS is neither `played` (Gmail and others are played on this machine, the default) nor `real` (they are dialled)."""
 
 
-def played_providers(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the sandbox plays Gmail and the others: PROVIDERS.
+def chosen_providers(environment: Mapping[str, str] = os.environ) -> ProvidersName | None:
+    """Whether the sandbox plays Gmail and the others, or leaves their names to them: PROVIDERS, None where it is not set.
 
     Raises:
         UnknownProviders: it says something else.
     """
-    chosen = environment.get("PROVIDERS") or "played"
-    if chosen not in get_args(ProvidersName):
+    chosen = environment.get("PROVIDERS") or None
+    if chosen not in (None, *get_args(ProvidersName)):
         raise UnknownProviders(
             f"PROVIDERS={chosen}: there are `played` (Gmail and others are played on this machine, the default) "
             "and `real` (their names lead to them)"
         )
-    return chosen == "played"
+    return cast("ProvidersName | None", chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class LocalSettings:
         bus: what carries the events.
         database_url: a server to use instead of an own one; its role may create roles and databases.
         kafka_bootstrap: a Kafka to use instead of an own one.
-        providers: whether the sandbox plays Gmail and the others.
+        providers: whether the sandbox plays Gmail and the others; None: as at the last start.
     """
 
     directory: Path
     bus: BusName = "embedded"
     database_url: str | None = None
     kafka_bootstrap: str | None = None
-    providers: bool = True
+    providers: ProvidersName | None = None
 
     @classmethod
     def read(cls, directory: Path, environment: Mapping[str, str] = os.environ) -> "LocalSettings":
@@ -74,7 +74,7 @@ class LocalSettings:
             bus="kafka" if bus == "kafka" else "embedded",
             database_url=environment.get("DATABASE_URL") or None,
             kafka_bootstrap=kafka_bootstrap if bus == "kafka" else None,
-            providers=played_providers(environment),
+            providers=chosen_providers(environment),
         )
 
     @property

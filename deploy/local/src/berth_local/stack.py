@@ -114,8 +114,10 @@ class _Starting:
         file = directory / "sandbox.json"
         file.unlink(missing_ok=True)
         arguments = ["-m", "berth_local.sandbox", str(directory), "--quiet"]
-        environment = {**os.environ, "PROVIDERS": "played" if self.settings.providers else "real"}
-        await self.children.start("sandbox", arguments, environment)
+        # remembered: a real mailbox's password is not to be shown to a played provider, only because a start does not say so
+        providers = self.settings.providers or self.state.get("providers") or "played"
+        self.state.put("providers", providers)
+        await self.children.start("sandbox", arguments, {**os.environ, "PROVIDERS": providers})
         return file
 
     def begin_kafka(self) -> KafkaServer | None:
@@ -153,6 +155,8 @@ class _Starting:
             step.said = f"mail on {', '.join(host.address for host in sandbox.hosts)}, DNS on {sandbox.dns_servers[0]}"
             if sandbox.providers:
                 step.said += f"; plays {', '.join(provider.name for provider in sandbox.providers)}"
+            else:
+                step.said += "; real providers (PROVIDERS=played plays them)"
         return sandbox
 
     async def events(self, kafka: KafkaServer | None) -> str | None:

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from berth_connector.diagnosis import DiagnosisTable
 from berth_local.errors import LocalStackError
-from berth_local.files import write_private
+from berth_local.files import exports, write_private
 from berth_local.lock import AlreadyRunning, Lock
 from berth_local.sandbox.description import Sandbox
 from berth_local.sandbox.hosts import LOW_PORTS
 from berth_local.sandbox.providers.listing import listing
 from berth_local.sandbox.providers.mailboxes import Casting
 from berth_local.sandbox.server import sandbox
-from berth_local.settings import played_providers
+from berth_local.settings import chosen_providers
 
 DESCRIPTION_FILE = "sandbox.json"
+SHELL_FILE = "env"
 
 
 class SandboxRuns(LocalStackError):
@@ -27,12 +28,13 @@ class SandboxRuns(LocalStackError):
 
 
 async def serve(directory: Path, *, providers: bool, quiet: bool) -> None:
-    """Serve until SIGINT or SIGTERM; meanwhile DIR/sandbox.json says where everything is."""
+    """Serve until SIGINT or SIGTERM; meanwhile DIR/sandbox.json says where everything is, and DIR/env tells it to services."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with sandbox(directory, providers=providers) as running:
-        description = directory / DESCRIPTION_FILE
+        description, shell = directory / DESCRIPTION_FILE, directory / SHELL_FILE
+        write_private(shell, exports(running.settings()))
         write_private(description, running.model_dump_json(indent=2))
         if not quiet:
             print(_text(running, description), flush=True)
@@ -40,11 +42,13 @@ async def serve(directory: Path, *, providers: bool, quiet: bool) -> None:
             await stop.wait()
         finally:
             description.unlink(missing_ok=True)
+            shell.unlink(missing_ok=True)
 
 
 def _text(running: Sandbox, description: Path) -> str:
     lines = [
         f"DNS {', '.join(running.dns_servers)}    trust {running.authority_file}    all of it in {description}",
+        f"For services of your own:  . {description.with_name(SHELL_FILE)}",
         "",
     ]
     for host in running.hosts:
@@ -95,7 +99,7 @@ def main() -> None:
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # at every sign-in aiosmtpd warns of what it does itself
     try:
         _lock(options.directory)
-        asyncio.run(serve(options.directory, providers=played_providers(), quiet=options.quiet))
+        asyncio.run(serve(options.directory, providers=chosen_providers() != "real", quiet=options.quiet))
     except LocalStackError as error:
         sys.exit(str(error))
 

@@ -91,6 +91,23 @@ class Sandbox(_Value):
         servers: tuple[_MailServer, ...] = (*self.hosts, *self.providers)
         return tuple(sorted({p for one in servers for p in (one.imap, one.imaps, one.submission, one.submissions)}))
 
+    def settings(self) -> dict[str, str]:
+        """The environment variables by which services find all this, and trust it."""
+        settings = {
+            "BERTH_DNS_SERVERS": ",".join(self.dns_servers),
+            "BERTH_ALLOW_NETWORKS": ",".join(self.networks),
+            "BERTH_ALLOW_PORTS": ",".join(str(number) for number in self.ports),
+            "BERTH_EXTRA_CA_FILE": self.authority_file,
+        }
+        if identity := self.identity:
+            settings |= {
+                "BERTH_GOOGLE_MAIL_HOSTS": self.mail_hosts(identity.google_domain),
+                "BERTH_MICROSOFT_MAIL_HOSTS": self.mail_hosts(identity.microsoft_domain),
+                "BERTH_GOOGLE_TOKEN_URL": identity.google_token_url,
+                "BERTH_MICROSOFT_AUTHORITY": identity.microsoft_authority,
+            }
+        return settings
+
     def mailbox(self, address: str) -> tuple[Mailbox, Host]:
         """A mailbox and the host it is on."""
         mailbox = next(mailbox for mailbox in self.mailboxes if mailbox.address == address)

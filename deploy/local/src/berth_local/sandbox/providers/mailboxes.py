@@ -24,7 +24,9 @@ Protocol = str
 _BEHIND: Final = ("select", "noop", "mail_from", "rcpt_to", "data")
 _WRONG: Final = "AUTH_BAD_CREDENTIALS"
 #: Where a provider has no words that mean a wrong password alone: those that it has for that and for something else.
-_PERHAPS_WRONG: Final = ("AUTH_APP_PASSWORD_REQUIRED", "AUTH_BASIC_DISABLED", "AUTH_AMBIGUOUS")
+_PERHAPS_WRONG: Final = ("AUTH_APP_PASSWORD_REQUIRED", "AUTH_AMBIGUOUS")
+#: Of those who take no passwords any more.
+_NO_PASSWORDS: Final = "AUTH_BASIC_DISABLED"
 _REJECTED: Final = "OAUTH_TOKEN_REJECTED"
 #: Rows of the standards that any server may say.
 _STANDARD: Final = "fallback."
@@ -106,9 +108,11 @@ class Casting:
     def refusal(self, provider: str, protocol: Protocol, *, by_token: bool) -> Line:
         """What the provider says to a wrong password, or to a token that does not open the mailbox."""
         step = "auth_oauth" if by_token else "auth_password"
-        own, wanted = self._rules[provider], (_REJECTED,) if by_token else (_WRONG, *_PERHAPS_WRONG)
-        rules = [rule for code in wanted for rule in own if rule.code == code]
-        rules += (rule for rule in self._standards if rule.code == wanted[0])
+        takes_passwords = any(one.takes_passwords for one in self.services if one.provider == provider)
+        wrong = (_WRONG, *_PERHAPS_WRONG) if takes_passwords else (_NO_PASSWORDS, _WRONG)
+        wanted = (_REJECTED,) if by_token else wrong
+        rules = [rule for code in wanted for rule in self._rules[provider] if rule.code == code]
+        rules += (rule for code in wanted for rule in self._standards if rule.code == code)
         return next(line for rule in rules if (line := _line(rule, protocol, (step,))) is not None)
 
 

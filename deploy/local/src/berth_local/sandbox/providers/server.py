@@ -27,8 +27,8 @@ _ANY_SIGN_IN: Final = {"imap": "A AUTHENTICATE PLAIN AA==", "smtp": "AUTH PLAIN 
 _REFUSAL: Final = re.compile(rb"TAG (NO|BAD) |\* BYE|[45]\d\d[ -]")
 _GOOD_BYE: Final = (b"* BYE", b"421")
 _CHALLENGE: Final = (b"+ ", b"334 ")
-#: Beside the refusal of somebody who has no mailbox here, and may have meant to reach the provider.
-_NOT_HERE: Final = "This is the sandbox of Berth, not {provider}: it has no mailbox {address}"
+#: To somebody who has no mailbox here, and may have meant to reach the provider.
+_NOT_HERE: Final = "* NO This is the sandbox of Berth, not {provider}: it has no mailbox {address}\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,10 @@ class _Talk:
     def _address(self, user: str) -> str:
         return self._server.mailboxes.home(self._with_domain(user))
 
+    def _is_here(self, address: str) -> bool:
+        server = self._server
+        return address in server.mailboxes and server.casting.service(server.provider, address) is not None
+
     def _with_domain(self, user: str) -> str:
         return user if "@" in user else f"{user}@{self._server.casting.home(self._server.provider)}"
 
@@ -163,18 +167,12 @@ class _Talk:
         if words.startswith(_CHALLENGE):
             await self._ask(words)  # for an acknowledgement, behind which comes a refusal that says nothing
             words = LAST_WORDS[server.protocol]
-        elif address not in server.mailboxes or server.casting.service(server.provider, address) is None:
-            hint = _NOT_HERE.format(provider=server.casting.names[server.provider], address=address)
-            words = self._with_hint(words, hint)
+        elif server.protocol == "imap" and not self._is_here(address):
+            # beside the refusal; in SMTP it would be a part of it, and change what is made of it
+            hint = _NOT_HERE.format(provider=server.casting.names[server.provider], address=" ".join(address.split()))
+            words = hint.encode("ascii", "replace") + words
         await self._say(words)
         return not words.startswith(_GOOD_BYE)
-
-    def _with_hint(self, words: bytes, hint: str) -> bytes:
-        line = hint.encode("ascii", "replace").replace(b"\r", b"").replace(b"\n", b"")
-        if self._server.protocol == "imap":
-            return b"* NO " + line + b"\r\n" + words
-        code, replies = words[:3], words.splitlines()
-        return b"".join(code + b"-" + reply[4:] + b"\r\n" for reply in replies) + code + b" " + line + b"\r\n"
 
     async def _hand_over(self, address: str) -> None:
         server = self._server

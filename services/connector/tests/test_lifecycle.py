@@ -1,5 +1,6 @@
 """Which event, which state, and when to look again."""
 
+from collections import Counter
 from datetime import timedelta
 from random import Random
 
@@ -7,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from berth_connector.lifecycle import Standing, decide
+from berth_connector.lifecycle import SERVER_FAULTS, Standing, decide
 from berth_connector.policies import POLICIES
 from berth_events.contracts import Diagnosis
 
 DAY = timedelta(days=1)
 
 
-def failure(policy: str) -> Diagnosis:
+def failure(policy: str, code: str = "X") -> Diagnosis:
     return Diagnosis(
-        code="X",
+        code=code,
         rule_id=None,
         table_version="1",
         confidence="none",
@@ -49,7 +50,11 @@ def result(standing: Standing, policy: str | None, *, asked_for: bool) -> tuple[
 @pytest.mark.parametrize("asked_for", [True, False])
 def test_a_mailbox_that_works(state: str, event: str, asked_for: bool) -> None:
     standing = Standing(state=state, retry_policy="exponential", failures=3)  # type: ignore[arg-type]
-    assert result(standing, None, asked_for=asked_for) == (event, "connected", DAY)
+    assert result(standing, None, asked_for=asked_for) == (
+        event,
+        "connected",
+        DAY if state == "connected" else 0.6 * DAY,
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,6 +101,49 @@ def test_an_account_that_never_worked_is_given_up() -> None:
     assert said[-1][1] is None
 
 
+def test_faults_that_take_turns_settle_too() -> None:
+    standing, said = Standing(state="connected"), []
+    for policy in ("bounded", "exponential") * 3:
+        decision = decide(standing, failure(policy), None, asked_for=False, recheck=DAY, random=Random(1))
+        said.append(decision.event.__name__.removeprefix("Account"))
+        standing = decision.standing
+    assert said == ["Checked"] * 4 + ["Disconnected", "Checked"]
+
+
+@pytest.mark.parametrize("code", sorted(SERVER_FAULTS))
+def test_a_servers_fault_is_looked_at_again_where_the_mailbox_has_worked(code: str) -> None:
+    """A certificate that has ended says nothing of the password: it is renewed some day, and nobody has to ask."""
+    standing, said, waits = Standing(state="connected"), [], []
+    for _ in range(5):
+        decision = decide(standing, failure("never", code), None, asked_for=False, recheck=DAY, random=Random(1))
+        said.append(decision.event.__name__.removeprefix("Account"))
+        waits.append(decision.next_look)
+        standing = decision.standing
+    assert said == ["Checked", "Checked", "Checked", "Disconnected", "Checked"]
+    assert all(waits)
+    works = decide(standing, None, None, asked_for=False, recheck=DAY, random=Random(1))
+    assert works.event.__name__ == "AccountReconnected"
+    asked = decide(
+        Standing(state="connected"), failure("never", code), None, asked_for=True, recheck=DAY, random=Random(1)
+    )
+    assert (asked.event.__name__, asked.standing.state) == ("AccountDisconnected", "disconnected")
+    assert asked.next_look
+    never_worked = decide(Standing(), failure("never", code), None, asked_for=True, recheck=DAY, random=Random(1))
+    assert never_worked.next_look is None
+
+
+def test_what_connects_together_is_spread_over_the_whole_interval() -> None:
+    random = Random(1)
+    looks = [
+        decide(Standing(), None, None, asked_for=True, recheck=DAY, random=random).next_look or timedelta()
+        for _ in range(10_000)
+    ]
+    by_hour = Counter(look // timedelta(hours=1) for look in looks)
+    assert timedelta(hours=2) < min(looks)
+    assert max(looks) < timedelta(hours=27)
+    assert max(by_hour.values()) < 2 * 10_000 / 24
+
+
 def test_another_kind_of_failure_starts_anew() -> None:
     standing = Standing(state="failed", retry_policy="bounded", failures=3)
     again = decide(standing, failure("exponential"), None, asked_for=False, recheck=DAY, random=Random(1))
@@ -128,7 +176,7 @@ def test_what_always_holds(
         "AccountChecked": state,
     }
     assert new == told[name]
-    # a refused credential is never tried again unasked
+    # a refused credential is never tried again unasked; "X" is no fault of a server
     if policy and POLICIES[policy] is None:
         assert decision.next_look is None
     if policy is None:

@@ -9,6 +9,8 @@ import pytest
 from berth_events.contracts import (
     AccountConnectionFailed,
     AccountRemoved,
+    AccountResumed,
+    AccountSuspended,
     AccountVerificationRequested,
     EmailWorkspaceCreated,
     EmailWorkspaceRejected,
@@ -147,6 +149,22 @@ async def test_new_credentials_bring_the_accounts_back(bench: Any) -> None:
     [*_, connected] = await bench.events(account.account_id)
     assert isinstance(connected, VerificationEvent)
     assert connected.credential_ref == bench.ref(2)
+
+
+async def test_an_account_that_was_suspended_meanwhile_comes_back_when_it_is_resumed(bench: Any) -> None:
+    secret = bench.microsoft(ADDRESS)
+    account = bench.account()
+    ids = account.model_dump(include={"account_id", "organization_id", "project_id"})
+    await bench.create("another-value")
+    await bench.take(account)
+    await bench.settle()
+    await bench.take(AccountSuspended(**ids))
+    await bench.replace(secret)
+    await bench.settle()
+    assert await bench.said(account.account_id) == ["AccountConnectionFailed"]
+    await bench.take(AccountResumed(**ids))
+    await bench.settle()
+    assert await bench.said(account.account_id) == ["AccountConnectionFailed", "AccountConnected"]
 
 
 async def test_the_old_secret_works_until_the_new_one_is_proven(bench: Any) -> None:

@@ -84,12 +84,15 @@ class Intake:
         await self._queue.request(connection, items)
 
     async def _resume(self, connection: "Connection", envelope: Envelope) -> None:
-        """Look at the account now, unless its credential was refused: that is not tried again unasked."""
+        """Look at the account now, unless its credential was refused: that is not tried again unasked.
+
+        A workspace's may have been replaced meanwhile; while it is paused, nobody is asked.
+        """
         account = await repository.find(connection, envelope.data.aggregate_id)
         if account is None:
             return
         policy = account.standing.retry_policy
-        if policy is None or POLICIES[policy] is not None:
+        if policy in {None, "never_pause_workspace"} or POLICIES[policy] is not None:
             await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, self._clock.now())])
 
     async def _update(self, connection: "Connection", envelope: Envelope) -> None:

@@ -16,10 +16,32 @@ from berth_events.contracts import (
     VerificationEvent,
 )
 
-__all__ = ["OUTAGE_LOOK", "Decision", "Standing", "State", "decide"]
+__all__ = ["OUTAGE_LOOK", "SERVER_FAULTS", "Decision", "Standing", "State", "decide"]
 
 #: While there is an outage, an account is looked at again after once or twice as long.
 OUTAGE_LOOK: Final = timedelta(minutes=15)
+
+#: Diagnoses that whoever connects a mailbox has to mend first, so that they are not tried again. Where a mailbox has worked,
+#: they are faults of its server, such as a certificate that has ended: no credential was refused, and it may work again.
+SERVER_FAULTS: Final = frozenset(
+    {
+        "CAPABILITY_MISSING",
+        "HOST_REFUSED",
+        "MECHANISM_UNSUPPORTED",
+        "PROTOCOL_ERROR",
+        "TLS_CERT_EXPIRED",
+        "TLS_CERT_NAME",
+        "TLS_CERT_UNTRUSTED",
+        "TLS_MODE_MISMATCH",
+        "TLS_REQUIRED",
+        "TLS_UNAVAILABLE",
+        "WRONG_PROTOCOL",
+    }
+)
+#: The policy of such a fault then.
+_PASSING: Final = "bounded"
+#: The first look after a change comes between these parts of the interval, so that what came together is spread over all of it.
+_SPREAD: Final = (0.1, 1.1)
 
 State = Literal["unknown", "connected", "disconnected", "failed"]
 
@@ -77,10 +99,15 @@ def decide(
         return Decision(
             event=_works(standing.state),
             standing=Standing(state="connected"),
-            next_look=recheck_after(recheck, random),
+            next_look=recheck_after(recheck, random)
+            if standing.state == "connected"
+            else recheck * random.uniform(*_SPREAD),
         )
-    policy = failure.retry_policy
-    repeated = not asked_for and standing.retry_policy == policy
+    worked = standing.state in {"connected", "disconnected"}
+    policy = _PASSING if worked and failure.code in SERVER_FAULTS else failure.retry_policy
+    # of an account that is still called connected all attempts count, or faults that take turns would never settle
+    alike = standing.retry_policy == policy or (standing.state == "connected" and standing.retry_policy is not None)
+    repeated = not asked_for and alike
     failures = standing.failures + 1 if repeated else 1
     next_look = next_attempt(policy, failures, hint, random)
     event, state = _fails(standing.state, asked_for=asked_for, grace=next_look is not None and _is_transient(policy))

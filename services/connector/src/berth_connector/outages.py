@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AWAY", "Outages"]
 
-#: The diagnoses that mean "not reached" or "not now".
+#: The diagnoses that mean "not reached" or "not now", or that a server shows everybody.
 AWAY: Final = frozenset(
     {
         "PROVIDER_TEMPORARY",
@@ -30,6 +30,13 @@ AWAY: Final = frozenset(
         "PORT_BLOCKED",
         "GREETING_TIMEOUT",
         "TOKEN_ENDPOINT_INVALID",
+        "PROTOCOL_ERROR",
+        "TLS_CERT_EXPIRED",
+        "TLS_CERT_NAME",
+        "TLS_CERT_UNTRUSTED",
+        "TLS_MODE_MISMATCH",
+        "TLS_UNAVAILABLE",
+        "WRONG_PROTOCOL",
     }
 )
 _WINDOW_S: Final = 3600.0

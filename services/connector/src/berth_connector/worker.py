@@ -187,6 +187,9 @@ class VerifyHandler:
         if account is None or account.request.settings != request.settings:
             _log.info("verification.obsolete", account_id=str(request.account_id), because="settings replaced")
             return
+        if account.suspended and not request.asked_for:
+            _log.info("verification.obsolete", account_id=str(request.account_id), because="suspended")
+            return  # when it is resumed it is looked at
         decision = decide(
             account.standing,
             result.result.verification.diagnosis,

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ import pytest
 
 from berth_connector.checkup.delivery import Means
 from berth_connector.checkup.examiner import Examiner
+from berth_connector.checkup.worker import Errand
 from berth_connector.probe import Dialler, Limits, Login
 from berth_events.contracts import Checkup, MailServer
 from berth_events.runtime.clock import Clock
@@ -61,12 +63,13 @@ class ReverseDns:
 
 @dataclass
 class Servers:
-    """One IMAP and one SMTP server, whose answers change when the message was sent."""
+    """One IMAP and one SMTP server, whose answers change when the message was sent; `noted` is when it was."""
 
     imap: Peer
     smtp: Peer
-    examine: Callable[[], Any]
+    examine: Callable[..., Any]
     clock: Any
+    noted: list[datetime] = field(default_factory=list)
 
     def commands(self, name: str) -> list[str]:
         """What the IMAP server was told, without tags."""
@@ -135,11 +138,16 @@ def start(client_tls: Any, certificates: Any, table: Any) -> Start:
                 server = MailServer(host="mail.test.example", port=port, security="tls", username="me@test.example")
                 return Login(server, PASSWORD)
 
-            async def examine() -> Checkup:
+            async def examine(sent_at: datetime | None = None) -> Checkup:
                 examiner = Examiner(means, dns)
-                return (await examiner.examine(ID, address, login(imap_peer.port), login(smtp_peer.port))).checkup
+                errand = Errand(ID, sent_at, note)
+                return (await examiner.examine(errand, address, login(imap_peer.port), login(smtp_peer.port))).checkup
 
-            yield Servers(imap_peer, smtp_peer, examine, clock)
+            async def note(at: datetime) -> None:
+                servers.noted.append(at)
+
+            servers = Servers(imap_peer, smtp_peer, examine, clock)
+            yield servers
 
     return run
 
@@ -189,7 +197,9 @@ async def test_a_message_that_never_arrives_is_waited_for_five_minutes(start: St
         assert sum(servers.clock.slept) == pytest.approx(300)
         assert len(servers.clock.slept) < 30
         assert servers.commands("UID STORE") == []
-        assert servers.commands("UID SEARCH")[0] == f'UID SEARCH UNDELETED HEADER Message-ID "{MESSAGE_ID}"'
+        assert servers.commands("UID SEARCH")[0] == (
+            f'UID SEARCH UNDELETED OR HEADER Message-ID "{MESSAGE_ID}" HEADER X-Berth-Checkup "{ID}"'
+        )
         folders = servers.commands("SELECT")
         assert folders[:3] == ['SELECT "INBOX"', 'SELECT "Junk \\"& Co\\""', 'SELECT "INBOX"']
 
@@ -209,6 +219,57 @@ async def test_only_this_message_is_deleted(start: Start, offers: str, commands:
         told = servers.commands("")
         changing = [one for one in told if one.startswith(("UID STORE", "UID EXPUNGE", "UID MOVE", "EXPUNGE", "CLOSE"))]
         assert list(dict.fromkeys(changing)) == commands
+
+
+async def test_that_it_was_sent_is_noted_at_once(start: Start) -> None:
+    async with start(sent=[(r" SEARCH ", FOUND)]) as servers:
+        before = servers.clock.now()
+        await servers.examine()
+        assert servers.noted == [before]
+    async with start(smtp=[(r"^DATA$", b"554 5.7.1 no\r\n")]) as servers:
+        await servers.examine()
+        assert servers.noted == []
+
+
+async def test_a_run_that_takes_over_waits_for_what_is_on_its_way_and_sends_nothing(start: Start) -> None:
+    async with start(clock=SteppingClock()) as servers:
+        sent_at = servers.clock.now() - timedelta(seconds=100)
+        found = await servers.examine(sent_at)
+        assert code(found) == ("missing", "MESSAGE_NOT_ARRIVED")
+        assert found.started_at == sent_at
+        assert sum(servers.clock.slept) == pytest.approx(200)  # of 300 in all
+        servers.imap.script.answers.insert(0, (r" SEARCH ", FOUND))
+        assert code(await servers.examine(sent_at - timedelta(hours=1))) == ("delivered", None)
+        assert servers.smtp.connections == 0
+        assert servers.noted == []
+        assert "UID EXPUNGE 7" in servers.commands("UID EXPUNGE")
+
+
+async def test_a_message_that_was_renamed_on_its_way_is_known_by_our_own_field(start: Start) -> None:
+    """As Amazon's relays do."""
+    header = HEADER.replace(MESSAGE_ID, "<0100abc@email.amazonses.com>")
+    async with start(header=f"X-Berth-Checkup: {ID}\r\n{header}", sent=[(r" SEARCH ", FOUND)]) as servers:
+        assert code(await servers.examine()) == ("delivered", None)
+        assert "UID EXPUNGE 7" in servers.commands("UID EXPUNGE")
+    header = header.replace("Received:", f"Subject: Undeliverable: {ID}\r\nReceived:")
+    async with start(header=header, sent=[(r" SEARCH ", FOUND)], arrival=1) as servers:
+        assert code(await servers.examine()) == ("missing", "MESSAGE_NOT_ARRIVED")  # a bounce is not the message
+        assert servers.commands("UID STORE") == []
+
+
+async def test_of_a_long_header_the_beginning_is_read(start: Start) -> None:
+    """And not the field that is cut: half a selector would be another one."""
+    for number, selector in ((20, "one"), (400, None)):
+        many = "".join(f"Received: by relay{hop}.test.example;\r\n {'x' * 400}\r\n" for hop in range(number))
+        header = HEADER.replace("DKIM", f"{many}DKIM")
+        cut = header[: 65_536 if selector else header.index("; s=one") + 5]
+        padding = "" if selector else "X: " + "y" * (65_536 - len(cut) - 5) + "\r\n"
+        async with start(header=padding + cut, sent=[(r" SEARCH ", FOUND)]) as servers:
+            found = await servers.examine()
+            assert code(found) == ("delivered", None)
+            assert found.dkim_selector == selector
+            [fetch, *_] = servers.commands("UID FETCH")
+            assert fetch.endswith("<0.65536>")
 
 
 async def test_a_server_that_finds_everything_deletes_nothing(start: Start) -> None:

@@ -15,6 +15,7 @@ from berth_connector.bootstrap import make_tokens
 from berth_connector.checkup.delivery import Means
 from berth_connector.checkup.examiner import Examiner
 from berth_connector.checkup.message import compose
+from berth_connector.checkup.worker import Errand
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.oauth import WorkspaceKey
 from berth_connector.probe import Dialler, Limits, Login, TokenGrant, client_context
@@ -78,8 +79,13 @@ async def check_up(
         return Login(server, "" if grant else password or bed.passwords[user])
 
     ports = ("imaps", "smtps") if security == "tls" else ("imap", "smtp")
+
+    async def note(_at: datetime) -> None:
+        """Nobody takes over."""
+
     imap, smtp = map(login, ports)
-    return (await examiner_of(bed, arrival).examine(checkup_id or uuid4(), user, imap, smtp, grant)).checkup
+    errand = Errand(checkup_id or uuid4(), None, note)
+    return (await examiner_of(bed, arrival).examine(errand, user, imap, smtp, grant)).checkup
 
 
 @contextmanager

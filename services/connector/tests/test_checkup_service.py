@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ import pytest
 from berth_connector.bootstrap import SERVICE, make_examiner, make_guard
 from berth_connector.breaker import Breaker
 from berth_connector.checkup import CheckupHandler, NoExaminer
-from berth_connector.checkup.worker import Examination
+from berth_connector.checkup.worker import Errand, Examination
 from berth_connector.diagnosis import DiagnosisTable, Origin, Reply
 from berth_connector.intake import Intake
 from berth_connector.politeness import Places
@@ -58,14 +58,17 @@ class Examiner:
     def __init__(self, clock: SteppingClock) -> None:
         self.clock = clock
         self.examined: list[tuple[UUID, str, Login | None, Login | None]] = []
+        self.sent: list[datetime | None] = []
         self.failing = False
 
     async def examine(
-        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+        self, errand: Errand, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
     ) -> Examination:
         assert grant is None
-        self.examined.append((checkup_id, address, imap, smtp))
+        self.examined.append((errand.checkup_id, address, imap, smtp))
+        self.sent.append(errand.sent_at)
         at = self.clock.now()
+        await errand.note_sent(at)
         if self.failing:
             return Examination(Checkup(started_at=at, outcome="failed", diagnosis=THROTTLED), timedelta(hours=2))
         return Examination(Checkup(started_at=at, outcome="delivered", delay_ms=12.5, dkim_selector="one"))
@@ -255,10 +258,11 @@ async def test_of_an_account_that_is_gone_nothing_is_said(connector: Connector) 
 
 
 async def test_a_worker_that_dies_leaves_one_result(connector: Connector) -> None:
-    """The second run has the same id, by which it finds the message of the first."""
+    """The second run has the same id, by which it finds the message of the first, and knows that it was sent."""
     account = await connector.account()
     await connector.take(asked(account))
     [job] = await connector.claim()
+    sent_at = connector.clock.now()
     late = await connector.handler.perform(job)
     connector.clock.step(31)
     assert await connector.work() == 1
@@ -266,6 +270,7 @@ async def test_a_worker_that_dies_leaves_one_result(connector: Connector) -> Non
         await connector.finish(job, late)
     assert len(await connector.said(account["account_id"])) == 1
     assert len({checkup_id for checkup_id, *_ in connector.examiner.examined}) == 1
+    assert connector.examiner.sent == [None, sent_at]
 
 
 async def test_imap_that_is_known_not_to_work_is_not_tried(connector: Connector) -> None:
@@ -310,6 +315,10 @@ async def test_a_mail_service_that_turns_checkups_away_is_left_alone(connector: 
     assert await connector.work() == 1
 
 
+async def forget(_at: datetime) -> None:
+    """Nobody takes over."""
+
+
 async def test_without_the_library_a_checkup_says_so(connector: Connector, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ConnectorSettings.model_validate(
         {
@@ -321,7 +330,7 @@ async def test_without_the_library_a_checkup_says_so(connector: Connector, monke
     assert not isinstance(make_examiner(settings, connector.clock, make_guard(settings)), NoExaminer)
     monkeypatch.setattr("berth_connector.bootstrap.find_spec", lambda _name: None)
     examiner = make_examiner(settings, connector.clock, make_guard(settings))
-    checkup = (await examiner.examine(uuid4(), "me@test.example", None, None)).checkup
+    checkup = (await examiner.examine(Errand(uuid4(), None, forget), "me@test.example", None, None)).checkup
     assert checkup.outcome == "failed"
     assert checkup.diagnosis
     assert (checkup.diagnosis.code, checkup.diagnosis.action_by) == ("CHECKUP_UNAVAILABLE", "operator")
@@ -335,10 +344,10 @@ class Granted(Examiner):
         self.grants: list[TokenGrant | None] = []
 
     async def examine(
-        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+        self, errand: Errand, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
     ) -> Examination:
         self.grants.append(grant)
-        return await super().examine(checkup_id, address, imap, smtp)
+        return await super().examine(errand, address, imap, smtp)
 
 
 async def test_a_mailbox_of_a_workspace_signs_in_with_its_token(bench: Any) -> None:

@@ -10,13 +10,13 @@ from email.policy import compat32
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 import structlog
 
 from berth_connector.checkup.connection import Connection
 from berth_connector.checkup.mailbox import Arrived, Mailbox
-from berth_connector.checkup.message import compose, message_id
+from berth_connector.checkup.message import Marks, compose, message_id
+from berth_connector.checkup.worker import Errand
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.policies import POLICIES
 from berth_connector.probe import Dialler, Fault, Limits, Login
@@ -65,7 +65,7 @@ class Delivery:
 
     Args:
         means: what it takes.
-        checkup_id: names the message.
+        errand: names the message, and says whether it was sent already.
         mailbox: local part and domain of its address, this in A-label form.
         imap: where the message is looked for.
         smtp: where it is sent.
@@ -77,10 +77,10 @@ class Delivery:
         delay: seconds from its acceptance until it was seen; None for one that a run before this one has sent.
     """
 
-    def __init__(self, means: Means, checkup_id: UUID, mailbox: tuple[str, str], imap: Login, smtp: Login) -> None:
-        self._means, self._checkup_id, self._imap, self._smtp = means, checkup_id, imap, smtp
+    def __init__(self, means: Means, errand: Errand, mailbox: tuple[str, str], imap: Login, smtp: Login) -> None:
+        self._means, self._errand, self._imap, self._smtp = means, errand, imap, smtp
         self._address, self.domain = "@".join(mailbox), mailbox[1]
-        self._message_id = message_id(checkup_id, self.domain)
+        self._marks = Marks(message_id(errand.checkup_id, self.domain), str(errand.checkup_id))
         self.redactor = Redactor((imap.password, smtp.password))
         self._accepted: float | None = None
         self.handed_over: datetime | None = None
@@ -105,7 +105,7 @@ class Delivery:
                 may_pass = POLICIES[stopped.finding.diagnosis.retry_policy] is not None
                 if self._accepted is None or not may_pass or connections == _CONNECTIONS or self._left <= 0:
                     raise
-                _log.info("checkup.reconnects", checkup_id=str(self._checkup_id))
+                _log.info("checkup.reconnects", checkup_id=str(self._errand.checkup_id))
 
     async def _send_and_find(self, mailbox: Mailbox, log: StepLog) -> Arrived | None:
         total = self._means.limits.total
@@ -116,12 +116,21 @@ class Delivery:
                 self.handed_over = _date_of(arrived.header)
                 await self._tidy(mailbox)
                 return arrived
-            await self._send()
+            if self._errand.sent_at is None:
+                await self._send()
+            else:
+                self._resume(self._errand.sent_at)
         async with log.step("select", max(self._left, 0) + total, table_step="search"):
             arrived = await self._wait(mailbox)
         if arrived is not None:
             await self._tidy(mailbox)
         return arrived
+
+    def _resume(self, sent_at: datetime) -> None:
+        """A run that was killed has sent it, and it is on its way: only the rest of the time is waited."""
+        clock = self._means.clock
+        self.handed_over = sent_at
+        self._accepted = clock.monotonic() - max(0.0, (clock.now() - sent_at).total_seconds())
 
     async def _send(self) -> None:
         means = self._means
@@ -129,11 +138,12 @@ class Delivery:
         session_of = partial(SmtpSession, local_hostname=means.local_hostname)
         async with signed_in(means.dialler, means.limits, log, self._smtp, session_of) as session:
             self.handed_over = means.clock.now()
-            message = compose(self._checkup_id, self._address, self.domain, self.handed_over)
+            message = compose(self._errand.checkup_id, self._address, self.domain, self.handed_over)
             # servers look into a message before they accept it
             async with log.step("noop", 2 * means.limits.total):
                 await session.send(self._address, self._address, message)
             self._accepted = means.clock.monotonic()
+            await self._errand.note_sent(means.clock.now())
             session.part()
 
     async def _wait(self, mailbox: Mailbox) -> Arrived | None:
@@ -157,7 +167,7 @@ class Delivery:
             async with asyncio.timeout(self._means.limits.total):
                 await mailbox.remove()
         except (Fault, *CONNECTION_ERRORS) as error:
-            _log.warning("checkup.message_left", checkup_id=str(self._checkup_id), error=type(error).__name__)
+            _log.warning("checkup.message_left", checkup_id=str(self._errand.checkup_id), error=type(error).__name__)
 
     @property
     def _left(self) -> float:
@@ -178,7 +188,7 @@ class Delivery:
                 later = self._log("imap", self._imap, means.arrival + 4 * means.limits.total)
                 later.origin = log.origin
                 async with later.step("select", means.limits.total, table_step="search"):
-                    mailbox = await Mailbox.open(connection, self._message_id, means.clock)
+                    mailbox = await Mailbox.open(connection, self._marks, means.clock)
                 yield mailbox, later
             finally:
                 connection.part()

@@ -3,12 +3,11 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from berth_connector.checkup.delivery import Delivery, Means
 from berth_connector.checkup.mailbox import Arrived
 from berth_connector.checkup.reading import provider_of, read
-from berth_connector.checkup.worker import Examination
+from berth_connector.checkup.worker import Errand, Examination
 from berth_connector.diagnosis import Finding, Origin, Reply
 from berth_connector.probe import Login, TokenGrant
 from berth_connector.probe.grants import fetch_token
@@ -32,12 +31,12 @@ class Examiner:
         self._means, self._reverse = means, reverse
 
     async def examine(
-        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+        self, errand: Errand, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
     ) -> Examination:
         """Run a checkup. Every failure of a server or the network is in the result; nothing is raised for it.
 
         Args:
-            checkup_id: names the run, and the message.
+            errand: names the message, and says whether it was sent already.
             address: of the mailbox.
             imap: where the message is looked for; None: nowhere, which is a failure.
             smtp: where it is sent; likewise.
@@ -53,7 +52,7 @@ class Examiner:
                 return _failed(began, stopped.finding)
             imap, smtp = replace(imap, password=token), replace(smtp, password=token)
         local, _, domain = address.rpartition("@")
-        delivery = Delivery(self._means, checkup_id, (local, canonical_name(domain)), imap, smtp)
+        delivery = Delivery(self._means, errand, (local, canonical_name(domain)), imap, smtp)
         try:
             arrived = await delivery.run()
         except Stopped as stopped:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from berth_connector.checkup.connection import Connection
+from berth_connector.checkup.message import FIELD, Marks
 from berth_connector.probe import Fault
 from berth_connector.probe.steplog import clean
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Arrived", "Mailbox"]
 
 _INBOX: Final = "INBOX"
+#: Of a header only so much is read, whatever was written into it on the way.
+_MAX_HEADER: Final = 65_536
 _HEADER: Final = (
-    "BODY.PEEK[HEADER.FIELDS "
-    "(MESSAGE-ID DATE RECEIVED AUTHENTICATION-RESULTS RECEIVED-SPF DKIM-SIGNATURE)]"
-)  # fmt: skip
+    f"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID {FIELD.upper()} DATE RECEIVED AUTHENTICATION-RESULTS RECEIVED-SPF "
+    f"DKIM-SIGNATURE)]<0.{_MAX_HEADER}>"
+)
 #: A server that takes no notice of what is searched for finds everything: only so many are looked at, the newest first.
 _MAX_HITS: Final = 5
 _FOLDER: Final = re.compile(rb'\((?P<flags>[^()]*)\) (?:"(?:[^"\\]|\\.)*"|NIL) (?P<name>.+)', re.DOTALL | re.IGNORECASE)
@@ -63,19 +66,19 @@ class Mailbox:
 
     Args:
         connection: to its server.
-        message_id: of the message, in angle brackets.
+        marks: what the message is known by.
         folders: besides the INBOX.
         clock: time.
     """
 
-    def __init__(self, connection: Connection, message_id: str, folders: _Folders, clock: "Clock") -> None:
-        self._connection, self._message_id, self._folders, self._clock = connection, message_id, folders, clock
+    def __init__(self, connection: Connection, marks: Marks, folders: _Folders, clock: "Clock") -> None:
+        self._connection, self._marks, self._folders, self._clock = connection, marks, folders, clock
         self._idles = connection.offers("IDLE")
 
     @classmethod
-    async def open(cls, connection: Connection, message_id: str, clock: "Clock") -> "Mailbox":
+    async def open(cls, connection: Connection, marks: Marks, clock: "Clock") -> "Mailbox":
         """Learn which folders there are."""
-        return cls(connection, message_id, await _list_folders(connection), clock)
+        return cls(connection, marks, await _list_folders(connection), clock)
 
     async def find(self) -> Arrived | None:
         """The message, wherever it arrived. The INBOX is open behind it, as it was looked at last: what comes now is news."""
@@ -128,13 +131,25 @@ class Mailbox:
             if folder == _INBOX:
                 raise
             return []
-        uids = await self._connection.search(f"UNDELETED HEADER Message-ID {_quoted(self._message_id)}")
-        headers = [(uid, await self._connection.fetch(uid, _HEADER)) for uid in uids[: -_MAX_HITS - 1 : -1]]
+        marks = self._marks
+        uids = await self._connection.search(
+            f"UNDELETED OR HEADER Message-ID {_quoted(marks.message_id)} HEADER {FIELD} {_quoted(marks.checkup_id)}"
+        )
+        headers = [(uid, _whole(await self._connection.fetch(uid, _HEADER))) for uid in uids[: -_MAX_HITS - 1 : -1]]
         return [(uid, header) for uid, header in headers if self._is_it(header)]
 
     def _is_it(self, header: bytes) -> bool:
-        named = BytesHeaderParser(policy=compat32).parsebytes(header).get("Message-ID", "")
-        return str(named).strip() == self._message_id
+        return self._marks.are_of(BytesHeaderParser(policy=compat32).parsebytes(header))
+
+
+def _whole(header: bytes) -> bytes:
+    """The header without the field that was cut, if it was too long."""
+    if len(header) < _MAX_HEADER:
+        return header
+    lines = header.splitlines(keepends=True)
+    while lines and lines[-1][:1].isspace():
+        lines.pop()
+    return b"".join(lines[:-1])
 
 
 async def _list_folders(connection: Connection) -> _Folders:

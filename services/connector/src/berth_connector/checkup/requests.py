@@ -1,5 +1,6 @@
 """The work that a checkup is."""
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,13 +17,18 @@ CHECKUP: Final = "checkup"
 
 
 class CheckupRequest(BaseModel):
-    """One checkup. Servers and credential are those that the account has when the time comes."""
+    """One checkup. Servers and credential are those that the account has when the time comes.
+
+    Attributes:
+        sent_at: when a run that was killed has sent the message.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     account_id: UUID
     checkup_id: UUID
     correlation_id: UUID | None = None
+    sent_at: datetime | None = None
 
 
 def checkup_of(envelope: Envelope, event: AccountCheckupRequested) -> WorkItem:

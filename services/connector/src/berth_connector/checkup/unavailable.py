@@ -1,9 +1,8 @@
 """What a connector says of checkups that was installed without what they need (docs/adr/0007)."""
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from berth_connector.checkup.worker import Examination
+from berth_connector.checkup.worker import Errand, Examination
 from berth_connector.diagnosis import DiagnosisTable, Origin, Reply
 from berth_connector.probe import Login, TokenGrant
 from berth_events.contracts import Checkup
@@ -22,7 +21,7 @@ class NoExaminer:
 
     async def examine(
         self,
-        checkup_id: UUID,  # noqa: ARG002 - as Examiner.examine
+        errand: Errand,  # noqa: ARG002 - as Examiner.examine
         address: str,  # noqa: ARG002
         imap: Login | None,  # noqa: ARG002
         smtp: Login | None,  # noqa: ARG002

@@ -1,8 +1,10 @@
 """Performs checkups and says what they showed."""
 
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from berth_connector.requests import again
 from berth_connector.sign_in import Erased, NotYet, SignIn
 from berth_connector.workspaces import repository as workspaces
 from berth_events.contracts import AccountCheckedUp, Checkup
+from berth_events.runtime.database import INFRASTRUCTURE_ERRORS
 from berth_events.runtime.store import Context
 from berth_vault import CredentialErased
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from berth_events.runtime.store import EventStore
     from berth_events.runtime.work import Job, WorkQueue
 
-__all__ = ["CheckupHandler", "Examination", "Examines"]
+__all__ = ["CheckupHandler", "Errand", "Examination", "Examines"]
 
 #: How long a checkup waits for the event about the account's credential or workspace that is on its way.
 _PAUSE: Final = timedelta(seconds=2)
@@ -47,11 +50,26 @@ class Examination:
     wait: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """The message that a checkup sends, once.
+
+    Attributes:
+        checkup_id: names the run, and the message.
+        sent_at: when a run that was killed has sent it; None: nobody has.
+        note_sent: remembers when it was sent, for the run that takes over when this one is killed.
+    """
+
+    checkup_id: UUID
+    sent_at: datetime | None
+    note_sent: Callable[[datetime], Awaitable[None]]
+
+
 class Examines(Protocol):
     """Checks up on mailboxes (`berth_connector.checkup.examiner.Examiner`)."""
 
     async def examine(
-        self, checkup_id: UUID, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
+        self, errand: Errand, address: str, imap: Login | None, smtp: Login | None, grant: TokenGrant | None = None
     ) -> Examination:
         """Run a checkup; failures are in the result."""
         ...
@@ -133,7 +151,7 @@ class CheckupHandler:
         if before >= _AT_ONCE:
             return _Later(_QUEUE_PAUSE * self._rng.uniform(1, 2), destination)
         examination = await self._examiner.examine(
-            request.checkup_id, account.request.address, ready.imap, ready.smtp, ready.grant
+            self._errand(job, request), account.request.address, ready.imap, ready.smtp, ready.grant
         )
         diagnosis = examination.checkup.diagnosis
         turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
@@ -184,6 +202,22 @@ class CheckupHandler:
             correlation_id=request.correlation_id, causation_id=job.causation_id, traceparent=job.traceparent
         )
         await self._store.append(connection, whose.account_id, version, [event], context)
+
+    def _errand(self, job: "Job", request: CheckupRequest) -> Errand:
+        return Errand(request.checkup_id, request.sent_at, partial(self._note_sent, job))
+
+    async def _note_sent(self, job: "Job", at: datetime) -> None:
+        """Without it a run that takes over might send a second message while the first one is on its way."""
+        try:
+            async with self._pool.acquire() as connection:
+                await connection.execute(
+                    "UPDATE work SET payload = payload || $3 WHERE id = $1 AND lease_token = $2",
+                    job.id,
+                    job.token,
+                    {"sent_at": at.isoformat()},
+                )
+        except INFRASTRUCTURE_ERRORS as error:
+            _log.warning("checkup.not_noted", key=str(job.key), error=type(error).__name__)
 
 
 async def _running_before(connection: "Connection", job: "Job", destination: str, now: datetime) -> int:

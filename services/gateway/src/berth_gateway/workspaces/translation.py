@@ -112,7 +112,7 @@ def _google(body: CredentialInput, faults: list[FieldFault]) -> tuple[Credential
 
 
 def _document(text: str) -> dict[str, Any] | None:
-    """The key file. What editors and environment variables do to it is undone: a byte order mark, line ends that are escaped twice."""
+    """The key file. What editors and environment variables do to it is undone: byte order marks, line ends escaped twice."""
     try:
         document = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):

@@ -125,6 +125,7 @@ def test_the_life_of_a_local_stack(directory: Path) -> None:
         accounts = _the_four_results(description)
         _a_second_one_does_no_harm(directory, description)
         _the_lines_shown_work(stack)
+        _servers_are_found(description)
         _the_played_providers_answer(description)
 
         running = everything_of(description)
@@ -247,6 +248,19 @@ def _the_played_providers_answer(description: Description) -> None:
         time.sleep(0.1)
     codes = {address: account["diagnosis"] and account["diagnosis"]["code"] for address, account in accounts.items()}
     assert codes == PLAYED
+
+
+def _servers_are_found(description: Description) -> None:
+    """Of the sandbox's own domains by their SRV records, whatever the ports are."""
+    [host] = [each for each in description.sandbox.hosts if each.domain == "acme.test"]
+    found = _get(description, "/v1/autoconfig?email=ada@acme.test")
+    assert {(server["host"], server["port"], server["security"]) for server in found["imap"] + found["smtp"]} == {
+        ("imap.acme.test", host.imaps, "tls"),
+        ("imap.acme.test", host.imap, "starttls"),
+        ("smtp.acme.test", host.submissions, "tls"),
+        ("smtp.acme.test", host.submission, "starttls"),
+    }
+    assert [lookup["outcome"] for lookup in found["looked_up"]] == ["nothing", "nothing", "unknown", *["found"] * 4]
 
 
 def _post(description: Description, path: str, body: dict[str, Any]) -> None:

@@ -50,6 +50,20 @@ def test_mapping_into_ipv6_changes_nothing(address: IPv4Address) -> None:
     assert in_networks(mapped, [ip_network(f"{address}/32")])
 
 
+@given(st.ip_addresses(v=4), st.integers(0, 2**32 - 1))
+def test_no_tunnel_or_translation_is_routable_whatever_it_leads_to(address: IPv4Address, rest: int) -> None:
+    four = int(address)
+    for carried in (
+        four,  # IPv4-compatible (RFC 4291)
+        0xFFFF_0000 << 32 | four,  # translated (RFC 2765)
+        0x64FF9B << 96 | four,  # NAT64 (RFC 6052)
+        0x64FF9B0001 << 80 | rest << 32 | four,  # local NAT64 (RFC 8215)
+        0x2002 << 112 | four << 80 | rest,  # 6to4 (RFC 3056)
+        0x20010000 << 96 | rest << 64 | (four ^ 0xFFFFFFFF),  # Teredo (RFC 4380)
+    ):
+        assert not is_routable(IPv6Address(carried)), IPv6Address(carried)
+
+
 @given(st.ip_addresses(v=4), st.ip_addresses(v=6))
 def test_an_address_lies_only_in_networks_of_its_own_version(four: IPv4Address, six: IPv6Address) -> None:
     assert not in_networks(four, [IPv6Network("::/0")])

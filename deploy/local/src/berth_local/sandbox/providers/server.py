@@ -21,6 +21,8 @@ __all__ = ["ProviderServer"]
 
 #: For everything up to the sign-in.
 _SIGN_IN_SECONDS: Final = 120
+#: For what comes behind it.
+_SESSION_SECONDS: Final = 3600
 _LINE_BYTES: Final = 1 << 20
 #: The sign-in whose acceptance stands in the scripts.
 _ANY_SIGN_IN: Final = {"imap": "A AUTHENTICATE PLAIN AA==", "smtp": "AUTH PLAIN AA=="}
@@ -107,7 +109,8 @@ class _Talk:
                 async with asyncio.timeout(_SIGN_IN_SECONDS):
                     address = await self._up_to_sign_in()
                 if address is not None:
-                    await self._hand_over(address)
+                    async with asyncio.timeout(_SESSION_SECONDS):
+                        await self._hand_over(address)
         finally:
             self._writer.close()
 
@@ -180,7 +183,9 @@ class _Talk:
             await self._say(server.script.answer_to(_ANY_SIGN_IN[server.protocol]))
             ways = [asyncio.ensure_future(way) for way in (self._from_store(reader), self._to_store(writer))]
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                ended, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                for way in ended:
+                    way.result()
             finally:
                 for way in ways:
                     way.cancel()
@@ -201,9 +206,8 @@ class _Talk:
             self._script = self._script.behind(self._as_scripted(text))
             if not isinstance(answer, bytes) or not _REFUSAL.match(answer):
                 writer.write(line)
-            elif (
-                self._server.protocol == "imap"
-            ):  # the refusal waits for its turn behind answers that the store still owes
+            elif self._server.protocol == "imap":
+                # the refusal waits for its turn behind answers that the store still owes
                 tag = text.partition(b" ")[0]
                 self._instead[tag] = answer
                 writer.write(tag + b" NOOP\r\n")

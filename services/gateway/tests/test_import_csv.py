@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_gateway.errors import InvalidFields
-from berth_gateway.imports.csv_reader import COLUMNS, CsvRow, read_csv
+from berth_gateway.imports.csv_reader import COLUMNS, FORMULA, CsvRow, read_csv
 from berth_gateway.imports.presentation import CSV_HEADING, csv_lines
 from berth_gateway.imports.repository import RowView
 
@@ -41,7 +41,10 @@ def test_what_a_spreadsheet_writes_is_read_back(
             assert number not in found
             continue
         account = found.pop(number).account
-        assert account.get("email", "") == email.strip()
+        shown = email.strip()
+        # what looks like a formula is quoted in a rejected.csv
+        quoted = shown.startswith("'") and shown[1:].startswith(FORMULA)
+        assert account.get("email", "") == (shown[1:] if quoted else shown)
         assert account.get("password", "") == (password if password.strip() else "")
         assert account.get("imap", {}).get("host", "") == host.strip()
     assert found == {}

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 from berth_billing.settings import BillingSettings
 from berth_connector import metrics as connector_metrics
 from berth_connector.diagnosis import DiagnosisTable
-from berth_connector.diagnosis.rules import load_codes
+from berth_connector.diagnosis.rules import load_codes, load_words
 from berth_connector.policies import POLICIES
 from berth_connector.settings import ConnectorSettings
 from berth_dns_auditor.findings import catalogue
@@ -81,7 +81,9 @@ def test_what_servers_say_is_on_the_page() -> None:
     for rule in DiagnosisTable.load().rules:
         assert rule.rule_id in text
         assert " ".join(rule.example.split()).replace("|", r"\|") in text
-        assert rule.pattern is None or rule.pattern.pattern.replace("|", r"\|") in text
+        assert rule.match.replace("|", r"\|") in text
+    for words in load_words():
+        assert words.pattern.replace("|", r"\|") in text
 
 
 def test_every_retry_policy_is_explained() -> None:
@@ -153,6 +155,7 @@ def metric_names(cell: str) -> list[str]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(r"(?<!`)(`{1,2})(?!`).*?(?<!`)\1(?!`)", "", text)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if target.startswith("https://"):
             continue

@@ -90,20 +90,22 @@ async def test_netease_lets_nobody_read_who_has_not_sent_id(stage: Stage) -> Non
 #: What providers say besides the table: of blocked addresses, of maintenance, in other languages.
 BESIDES = [
     ("microsoft", "smtp", "greeting", "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP.",
-     "UNKNOWN", "bounded"),
+     "ADDRESS_BLOCKED", "wait_hours"),
     ("yahoo", "smtp", "greeting", "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", "PROVIDER_TEMPORARY",
      "exponential"),
-    ("icloud", "smtp", "greeting", "554 5.7.1 [CS01] Mail from IP 192.0.2.1 was rejected", "UNKNOWN", "bounded"),
+    ("icloud", "smtp", "greeting", "554 5.7.1 [CS01] Mail from IP 192.0.2.1 was rejected", "ADDRESS_BLOCKED", "wait_hours"),
+    ("*", "smtp", "greeting", "554 Go away", "UNKNOWN", "bounded"),
     ("fastmail", "imap", "auth_password", "NO [UNAVAILABLE] Server is down for maintenance", "PROVIDER_TEMPORARY",
      "exponential"),
-    ("zoho", "imap", "auth_password", "NO [ALERT] Your account has been blocked", "UNKNOWN", "never"),
+    ("zoho", "imap", "auth_password", "NO [ALERT] Your account has been blocked", "ACCOUNT_LOCKED", "recheck_slow"),
     ("yandex", "smtp", "auth_password", "454 4.7.0 Temporary authentication failure", "PROVIDER_TEMPORARY", "exponential"),
-    ("yandex", "imap", "auth_password", "NO Сервис временно недоступен", "UNKNOWN", "never"),
-    ("netease", "imap", "auth_password", "NO 系统繁忙", "UNKNOWN", "never"),
+    ("yandex", "imap", "auth_password", "NO Сервис временно недоступен", "PROVIDER_TEMPORARY", "exponential"),
+    ("netease", "imap", "auth_password", "NO 系统繁忙", "PROVIDER_TEMPORARY", "exponential"),
     ("google", "imap", "auth_password", "NO [UNAVAILABLE] Temporary System Problem (Failure)", "PROVIDER_TEMPORARY",
      "exponential"),
-    ("microsoft", "imap", "auth_password", "BAD Server Unavailable. 15", "UNKNOWN", "never"),
-    ("*", "smtp", "noop", "452 4.3.1 Insufficient system storage", "UNKNOWN", "bounded"),
+    ("microsoft", "imap", "auth_password", "BAD Server Unavailable. 15", "PROVIDER_TEMPORARY", "exponential"),
+    ("microsoft", "imap", "auth_password", "BAD Rainy day", "UNKNOWN", "never"),
+    ("*", "smtp", "noop", "452 4.3.1 Insufficient system storage", "PROVIDER_TEMPORARY", "exponential"),
 ]  # fmt: skip
 
 

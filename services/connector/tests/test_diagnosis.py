@@ -62,7 +62,8 @@ def test_every_row_without_a_text_is_led_to_by_its_tokens(rule: Rule) -> None:
          "PROVIDER_TEMPORARY", "medium"),
         ("imap", "auth_password", "NO [CONTACTADMIN] Moved to another server", Origin(), "ACCOUNT_DISABLED", "low"),
         ("imap", "auth_password", "NO [EXPIRED] x", Origin(), "PASSWORD_EXPIRED", "low"),
-        ("imap", "auth_password", "* BYE Account locked", Origin(), "AUTH_AMBIGUOUS", "low"),
+        ("imap", "auth_password", "* BYE Account locked", Origin(), "ACCOUNT_LOCKED", "medium"),
+        ("imap", "auth_password", "* BYE Sayonara", Origin(), "AUTH_AMBIGUOUS", "low"),
         ("imap", "auth_password", "NO Login failed: authentication failure", Origin(), "AUTH_BAD_CREDENTIALS", "medium"),
         ("imap", "select", "A4 NO Mailbox is broken", Origin(), "MAILBOX_NOT_REACHABLE", "low"),
         ("smtp", "auth_password", "535 5.7.8 Error: authentication failed: (reason unavailable)", Origin(),
@@ -73,7 +74,8 @@ def test_every_row_without_a_text_is_led_to_by_its_tokens(rule: Rule) -> None:
         ("smtp", "auth_password", "535 Incorrect authentication data", Origin(), "AUTH_BAD_CREDENTIALS", "medium"),
         ("smtp", "auth_password", "454 4.7.0 Temporary authentication failure", Origin(), "PROVIDER_TEMPORARY", "medium"),
         ("smtp", "auth_password", "525 5.7.13 Gone fishing", Origin(), "ACCOUNT_DISABLED", "low"),
-        ("smtp", "greeting", "421 mx1 Error: too many connections from 192.0.2.1", Origin(), "PROVIDER_TEMPORARY", "low"),
+        ("smtp", "greeting", "421 mx1 Error: too many connections from 192.0.2.1", Origin(), "CONNECTION_LIMIT", "medium"),
+        ("smtp", "greeting", "421 mx1 Error: too many snails", Origin(), "PROVIDER_TEMPORARY", "low"),
         ("smtp", "greeting", "554 No SMTP service here", Origin(), "UNKNOWN", "none"),
     ],
 )  # fmt: skip
@@ -88,7 +90,7 @@ def test_replies_of_real_servers(
 @pytest.mark.parametrize(
     ("protocol", "raw", "policy"),
     [("imap", "NO Computer says no", "never"), ("smtp", "550 Computer says no", "never"),
-     ("imap", "BAD what", "never"), ("smtp", "450 Computer is tired", "bounded")],
+     ("imap", "BAD what", "never"), ("smtp", "440 Computer is tired", "bounded")],
 )  # fmt: skip
 def test_an_unknown_refusal_of_a_credential_is_quoted_and_not_repeated(protocol: str, raw: str, policy: str) -> None:
     found = TABLE.diagnose(protocol, "auth_password", [parse_reply(protocol, raw)], Origin(), raw).diagnosis
@@ -106,6 +108,29 @@ def test_the_tagged_reply_wins_over_untagged_ones() -> None:
     assert TABLE.diagnose("imap", "auth_password", replies, Origin(), "").diagnosis.code == "AUTH_BAD_CREDENTIALS"
     replies[0] = parse_reply("imap", "A1 NO hm")
     assert TABLE.diagnose("imap", "auth_password", replies, Origin(), "").diagnosis.code == "PROVIDER_TEMPORARY"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        ("535 5.7.8 Error: authentication failed: wrong password", "AUTH_BAD_CREDENTIALS"),
+        ("535 5.7.8 Error: authentication failed: wrong password, account locked", "ACCOUNT_LOCKED"),
+        ("535 5.7.8 Error: authentication failed: wrong password or quota exceeded", "AUTH_AMBIGUOUS"),
+        ("535 5.7.8 Error: authentication failed: the moon is full", "UNKNOWN"),
+        ("535 5.7.8 The moon is full", "UNKNOWN"),
+        ("535 5.7.8", "AUTH_BAD_CREDENTIALS"),
+    ],
+)
+def test_a_password_is_blamed_only_when_nothing_says_otherwise(raw: str, code: str) -> None:
+    for origin in (Origin(), Origin(software="sw:postfix"), Origin(service="zoho")):
+        assert TABLE.diagnose("smtp", "auth_password", [parse_reply("smtp", raw)], origin, raw).diagnosis.code == code
+
+
+def test_of_several_causes_in_words_the_first_of_the_file_counts() -> None:
+    """So that what rules further attempts out comes before what lets them pass."""
+    raw = "NO Service temporarily unavailable: mailbox suspended"
+    found = TABLE.diagnose("imap", "auth_password", [parse_reply("imap", raw)], Origin(), raw).diagnosis
+    assert (found.code, found.confidence) == ("ACCOUNT_DISABLED", "medium")
 
 
 def test_a_quote_is_at_most_a_thousand_characters() -> None:
@@ -134,6 +159,6 @@ def test_ids_are_unique_and_every_code_is_described() -> None:
 def test_the_version_is_raised_with_every_change() -> None:
     """Old events name the version that classified them: raise it, then write the new digest here."""
     digest = hashlib.sha256()
-    for name in ("codes.csv", "diagnoses.csv"):
+    for name in ("codes.csv", "diagnoses.csv", "words.csv"):
         digest.update((files("berth_connector.diagnosis") / name).read_bytes())
-    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.6", "2695447ebac09409")
+    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.7", "2f14bdf384f3f26d")

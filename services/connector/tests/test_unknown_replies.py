@@ -17,8 +17,14 @@ from berth_testing.providers import PROVIDERS, SOFTWARE
 
 TABLE = DiagnosisTable.load()
 BLAME = "AUTH_BAD_CREDENTIALS"
-#: Said by two servers for different reasons; the table's section "Overlaps" says who is believed when nobody is known.
-AMBIGUOUS_BY_NATURE = {"icloud.imap.auth_failed", "microsoft.imap.login_failed"}
+#: Said by two servers for different reasons: what one provider says of passwords that it does not allow is a stranger's word
+#: for a wrong one.
+AMBIGUOUS_BY_NATURE = {
+    "icloud.imap.auth_failed",
+    "microsoft.imap.login_failed",
+    "fastmail.imap.incorrect",
+    "microsoft.smtp.unsuccessful",
+}
 ORIGINS = [
     Origin(),
     *(Origin(service=name) for name in PROVIDERS),
@@ -30,11 +36,19 @@ STEPS = ("greeting", "capability", "starttls", "auth_password", "auth_oauth", "s
 NAMES_THE_CREDENTIAL = re.compile(
     "|".join(rule.pattern.pattern for rule in TABLE.rules if rule.code == BLAME and rule.pattern), re.IGNORECASE
 )
-LANGUAGES = [
+WRONG_PASSWORDS = [
     "Benutzername oder Kennwort falsch", "Identifiants incorrects", "ユーザー名またはパスワードが違います", "用户名或密码错误",
     "Неверное имя пользователя или пароль", "اسم المستخدم أو كلمة المرور غير صحيحة", "Nieprawidłowe hasło",
-    "Konto gesperrt, bitte wenden Sie sich an den Support", "Compte suspendu", "Trop de connexions", "系统繁忙 请稍后再试",
 ]  # fmt: skip
+OTHER_CAUSES = {
+    "Konto gesperrt, bitte wenden Sie sich an den Support": "ACCOUNT_LOCKED",
+    "Compte suspendu": "ACCOUNT_DISABLED",
+    "Trop de connexions": "CONNECTION_LIMIT",
+    "系统繁忙 请稍后再试": "PROVIDER_TEMPORARY",
+    "Contul este blocat": "UNKNOWN",
+    "Tài khoản đã bị khóa": "UNKNOWN",
+}
+LANGUAGES = [*WRONG_PASSWORDS, *OTHER_CAUSES]
 TEXTS = st.one_of(st.text(max_size=120), st.sampled_from(LANGUAGES))
 IMAP_CODES = st.sampled_from(
     [
@@ -70,12 +84,10 @@ def diagnosed(protocol: str, step: str, raw: str, origin: Origin) -> Diagnosis:
 
 
 def is_proven(protocol: str, step: str, raw: str) -> bool:
-    """A refusal of the credential: by the standard's code for it, or by words that name it; and only where one was sent."""
+    """A refusal of the credential: by words that name it, or by the standard's code where there are hardly any words."""
     reply = parse_reply(protocol, raw)
-    named = NAMES_THE_CREDENTIAL.search(reply.text) is not None
-    if protocol == "imap":
-        return step == "auth_password" and ("authenticationfailed" in reply.tokens or named)
-    return step == "auth_password" and "535" in reply.tokens
+    refused = "no" in reply.tokens if protocol == "imap" else bool(reply.tokens & {"535", "534", "526"})
+    return step == "auth_password" and refused and NAMES_THE_CREDENTIAL.search(reply.text) is not None
 
 
 @given(spoken=REPLIES, step=st.sampled_from(STEPS), origin=st.sampled_from(ORIGINS))
@@ -135,8 +147,11 @@ def test_mutated_examples_are_not_called_a_wrong_password(rule: Rule) -> None:
 
 
 SOCKET_REPLIES = [
-    *(("imap", "auth_password", f"NO {text}", "UNKNOWN") for text in LANGUAGES),
-    *(("smtp", "auth_password", f"550 {text}", "UNKNOWN") for text in LANGUAGES),
+    *(("imap", "auth_password", f"NO {text}", BLAME) for text in WRONG_PASSWORDS),
+    *(("smtp", "auth_password", f"535 {text}", BLAME) for text in WRONG_PASSWORDS),
+    *(("smtp", "auth_password", f"550 {text}", "UNKNOWN") for text in WRONG_PASSWORDS),
+    *(("imap", "auth_password", f"NO {text}", code) for text, code in OTHER_CAUSES.items()),
+    *(("smtp", "auth_password", f"535 5.7.8 {text}", code) for text, code in OTHER_CAUSES.items()),
     ("imap", "auth_password", "BAD Zebra", "UNKNOWN"),
     ("imap", "auth_password", "NO [X-NEW-CODE] Zebra", "UNKNOWN"),
     ("imap", "auth_password", "NO [AUTHENTICATIONFAILED] Zebra", BLAME),
@@ -144,11 +159,13 @@ SOCKET_REPLIES = [
     ("imap", "auth_oauth", "NO [AUTHENTICATIONFAILED] Zebra", "OAUTH_TOKEN_REJECTED"),
     ("imap", "select", "NO Zebra", "MAILBOX_NOT_REACHABLE"),
     ("smtp", "auth_password", "535 5.7.8 Zebra", BLAME),
-    ("smtp", "auth_password", "535 5.7.8 Too many attempts, try again later", "AUTH_AMBIGUOUS"),
+    ("smtp", "auth_password", "535 5.7.8 Too many attempts, try again later", "TOO_MANY_AUTH"),
+    ("smtp", "auth_password", "535 5.7.8 The moon is full tonight", "UNKNOWN"),
     ("smtp", "auth_password", "535 5.7.139 Zebra", "AUTH_AMBIGUOUS"),
     ("smtp", "auth_oauth", "535 5.7.8 Zebra", "OAUTH_TOKEN_REJECTED"),
     ("smtp", "auth_password", "432 4.7.12 A password transition is needed", "UNKNOWN"),
-    ("smtp", "noop", "451 4.3.0 Zebra", "UNKNOWN"),
+    ("smtp", "noop", "451 4.3.0 Zebra", "PROVIDER_TEMPORARY"),
+    ("smtp", "greeting", "554 Zebra", "UNKNOWN"),
 ]
 
 
@@ -161,4 +178,4 @@ async def test_unknown_replies_over_a_socket_are_quoted(provider: str) -> None:
             assert reply.partition(" ")[2].partition("] ")[2] in found.reply
             if code == "UNKNOWN":
                 assert (found.rule_id, found.confidence) == (None, "none")
-                assert found.retry_policy == ("bounded" if reply[0] == "4" else "never")
+                assert found.retry_policy == ("bounded" if reply[0] == "4" or step == "greeting" else "never")

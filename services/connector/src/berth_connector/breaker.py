@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PAUSE", "THROTTLED", "Breaker", "refused"]
 
-#: The diagnoses that mean "too many".
-THROTTLED: Final = frozenset({"RATE_LIMITED", "CONNECTION_LIMIT", "TOO_MANY_AUTH"})
+#: The diagnoses that mean "too many", or "not from your address".
+THROTTLED: Final = frozenset({"RATE_LIMITED", "CONNECTION_LIMIT", "TOO_MANY_AUTH", "ADDRESS_BLOCKED"})
 #: Failures of the sign-in that no server holds against us: nothing was tried, or it was not the credential.
 _NOT_HELD: Final = (
     THROTTLED | AWAY | {"MECHANISM_UNSUPPORTED", "CAPABILITY_MISSING", "TLS_REQUIRED", "CLIENT_ID_REQUIRED"}

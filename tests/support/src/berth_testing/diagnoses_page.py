@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from berth_connector.diagnosis import DiagnosisTable, Rule
-from berth_connector.diagnosis.rules import load_providers
+from berth_connector.diagnosis.rules import load_providers, load_words
 from berth_local.sandbox.providers.mailboxes import Casting
+from berth_testing.corpus.elsewhere import load_elsewhere
 
 __all__ = ["BEGINS", "ENDS", "page_with", "played_mailboxes", "server_texts"]
 
@@ -42,7 +43,7 @@ def server_texts(table: DiagnosisTable) -> str:
         if known:
             heading += [f"The provider's help: <{known.help}>", ""]
         parts.append("\n".join([*heading, *_table(list(group))]))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, "\n".join(_words()), "\n".join(_elsewhere(table))])
 
 
 def played_mailboxes(table: DiagnosisTable) -> str:
@@ -74,7 +75,7 @@ def _table(rules: Sequence[Rule]) -> Iterator[str]:
     for rule in rules:
         at = f"{'/'.join(rule.protocols)} {'/'.join(rule.steps)}".replace("*", "any")
         tokens = " or ".join(_code(" ".join(sorted(codes)).upper()) for codes in rule.codes if codes)
-        pattern = _code(rule.pattern.pattern) if rule.pattern else ""
+        pattern = _code(rule.match) if rule.match else ""
         looked_for = " and ".join(filter(None, [tokens, pattern]))
         others = f" (also {', '.join(rule.providers[1:])})" if rule.providers[1:] else ""
         cells = [
@@ -85,6 +86,30 @@ def _table(rules: Sequence[Rule]) -> Iterator[str]:
             f"{_cell(rule.meaning)}. {_cell(rule.remedy)}",
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _words() -> Iterator[str]:
+    yield "### The words"
+    yield ""
+    yield "What the rows above have in braces: what servers say of a cause, by language."
+    yield ""
+    yield "| cause | language | looked for |"
+    yield "|---|---|---|"
+    for words in load_words():
+        yield f"| {_code(f'{{{words.cause}}}')} | {words.language} | {_code(words.pattern)} |"
+
+
+def _elsewhere(table: DiagnosisTable) -> Iterator[str]:
+    yield "### What other servers say"
+    yield ""
+    yield "Replies that are no row's example, and what the table makes of them."
+    yield ""
+    yield "| what the server says | said by | at | diagnosis |"
+    yield "|---|---|---|---|"
+    for one in sorted((one for one in load_elsewhere() if not one.is_composed), key=lambda one: one.source.casefold()):
+        found = one.diagnosed(table)
+        by = f" by {_code(found.rule_id)}" if found.rule_id else ""
+        yield f"| {_code(one.reply)} | {_cell(one.source)} | {one.protocol} {one.step} | {_code(found.code)}{by} |"
 
 
 def _cell(text: str) -> str:

@@ -1,8 +1,11 @@
 """Which rule of the table a reply matches best, and the diagnosis that follows.
 
 Of several matching rules the best is decided by, most important first: who speaks (the service, then the confirmed software,
-then any software's rule with a text while nobody is known, then anybody); how many code tokens matched; how exactly the step
-is named; how much text matched; the place in the file.
+then any software's rule with a text while nobody is known, then anybody, then the standards); how many code tokens matched; how
+exactly the step is named; how much text matched; the place in the file. Among the rules for what anybody says in words the place
+decides: those of what forbids any further attempt come first.
+
+A password is blamed only when no rule that matches says otherwise.
 """
 
 from collections.abc import Sequence
@@ -25,10 +28,12 @@ from berth_events.contracts import Diagnosis
 
 __all__ = ["DiagnosisTable", "Finding", "Match", "Origin"]
 
-_SERVICE, _SOFTWARE, _PERHAPS_SOFTWARE, _ANYBODY, _OTHER = 4, 3, 2, 1, 0
+_SERVICE, _SOFTWARE, _PERHAPS_SOFTWARE, _ANYBODY, _STANDARDS, _OTHER = 5, 4, 3, 2, 1, 0
 _AUTH_STEPS: Final = ("auth_password", "auth_oauth")
-#: Rows of the standards alone; the other rows for anybody are findings of our own.
+#: Rows of the standards alone, and of what servers say in words; the other rows for anybody are findings of our own.
 _FALLBACK: Final = "fallback."
+_WORDS: Final = "words."
+_BLAME: Final = "AUTH_BAD_CREDENTIALS"
 #: An answer to a credential with one of these is final, whatever it means: the same credential is not tried again.
 _REFUSALS: Final = frozenset({"no", "bad", "bye"})
 _MAX_REPLY: Final = 1000
@@ -62,8 +67,10 @@ class Match:
     def confidence(self) -> Confidence:
         """How sure the diagnosis is: low for a row of the standards, high where speaker and text agree."""
         provider = self.rank[0]
+        if provider == _STANDARDS:
+            return "low"
         if provider == _ANYBODY:
-            return "low" if self.rule.rule_id.startswith(_FALLBACK) else "high"
+            return "medium" if self.rule.rule_id.startswith(_WORDS) else "high"
         if provider == _PERHAPS_SOFTWARE or self.rule.pattern is None:
             return "medium"
         return "high"
@@ -107,7 +114,7 @@ class DiagnosisTable:
             The best rule's diagnosis; UNKNOWN, which guesses nothing and quotes the words, when no rule matches.
         """
         for reply in replies:
-            best = next(iter(self.matches(protocol, step, reply, origin)), None)
+            best = _best(self.matches(protocol, step, reply, origin))
             if best is not None:
                 return Finding(self._diagnosis(best, origin, quote), best.wait)
         return Finding(self._unknown(replies, step, origin, quote))
@@ -150,6 +157,13 @@ class DiagnosisTable:
         )
 
 
+def _best(matches: Sequence[Match]) -> Match | None:
+    best = next(iter(matches), None)
+    if best is None or best.rule.code != _BLAME or best.rule.pattern is None:
+        return best  # a code that means nothing but this (AADSTS50126) needs no words
+    return next((match for match in matches if match.rule.code != _BLAME), best)
+
+
 def _is_refusal(reply: Reply) -> bool:
     permanent = any(token.startswith("5") and token.isdigit() for token in reply.tokens)
     return permanent or bool(reply.tokens & _REFUSALS)
@@ -170,7 +184,8 @@ def _match(place: int, rule: Rule, protocol: str, step: str, reply: Reply, origi
         return None
     milliseconds = found.groupdict().get("backoff_ms")
     wait = timedelta(milliseconds=int(milliseconds)) if milliseconds else None
-    return Match(rule, (provider, tokens, step_rank, len(found.group()), -place), wait)
+    length = 1 if rule.rule_id.startswith(_WORDS) else len(found.group())
+    return Match(rule, (provider, tokens, step_rank, length, -place), wait)
 
 
 def _provider_rank(rule: Rule, origin: Origin) -> int:
@@ -181,7 +196,9 @@ def _provider_rank(rule: Rule, origin: Origin) -> int:
     nobody_known = origin.service is None and origin.software is None
     if nobody_known and rule.pattern and any(name.startswith("sw:") for name in rule.providers):
         return _PERHAPS_SOFTWARE
-    return _ANYBODY if "*" in rule.providers else _OTHER
+    if "*" not in rule.providers:
+        return _OTHER
+    return _STANDARDS if rule.rule_id.startswith(_FALLBACK) else _ANYBODY
 
 
 def _step_rank(named: str, step: str) -> int:

@@ -9,13 +9,19 @@ from typing import Final
 
 __all__ = ["Reply", "fold", "parse_reply"]
 
+#: No more of a reply is looked at: what matters stands at its beginning, and the rest is a flood.
+_MAX_RAW: Final = 8000
+_MAX_LINES: Final = 24
+_MAX_TEXT: Final = 600
+#: Host, session and trace: more suffixes than so many are not stacked.
+_MAX_SUFFIXES: Final = 4
 #: Host, session and time at the end of a text, which differ from reply to reply.
 _SUFFIXES: Final = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"\s*\[[a-z0-9]+\.[a-z0-9.-]*outlook\.com(?:\s[^\]]*)?\]\s*$",  # Microsoft: [host time id]
         r"\s*\[[a-z0-9.-]+:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]\s*$",  # Dovecot: [host:time]
-        r"(?:\s+[^\s/]*\d[^\s/]*)?(?:\s+-)?\s+gsmtp\s*$",  # Google: session id
+        r"(?:\s+(?=\S*\d)[^\s/]+)?(?:\s+-)?\s+gsmtp\s*$",  # Google: session id
         r"\s+sc=\S*\s*$",  # Yandex: session code
         r"\s*(?:trace id|correlation id|timestamp):.*$",  # Entra
         r"\s*\(_ssl\.c:\d+\)\s*$",  # CPython
@@ -31,7 +37,7 @@ _SMTP: Final = re.compile(
     r"(?:(?P<code>\d{3})(?=[ -]|$)[ -]?)?(?:(?P<enhanced>\d\.\d{1,3}\.\d{1,3})(?=\s|$))?\s*(?P<text>.*)", re.DOTALL
 )
 _POP3: Final = re.compile(r"(?P<status>-ERR|\+OK)\s*(?:\[(?P<code>[^\]]+)\]\s*)?(?P<text>.*)", re.DOTALL)
-_AADSTS: Final = re.compile(r"AADSTS\d+")
+_AADSTS: Final = re.compile(r"AADSTS\d+", re.IGNORECASE)
 _HTTP_ERROR: Final = re.compile(
     r"(?:(?P<status>\d{3})\s+)?(?:(?P<error>[A-Za-z_]+):\s+)?(?:AADSTS\d+:\s*)?(?P<text>.*)", re.DOTALL
 )
@@ -56,15 +62,16 @@ class Reply:
 
 
 def fold(text: str) -> str:
-    """Collapse white space and cut the variable suffixes, of which several may be stacked."""
-    folded = re.sub(r"\s+", " ", text).strip()
-    while True:
+    """Collapse white space and cut the variable suffixes, of which several may be stacked, and what is too long."""
+    folded = " ".join(text[:_MAX_RAW].split())[:_MAX_TEXT]
+    for _ in range(_MAX_SUFFIXES):
         shorter = folded
         for suffix in _SUFFIXES:
             shorter = suffix.sub("", shorter)
         if shorter == folded:
-            return folded
+            break
         folded = shorter
+    return folded
 
 
 def parse_reply(protocol: str, raw: str) -> Reply:
@@ -74,7 +81,8 @@ def parse_reply(protocol: str, raw: str) -> Reply:
         protocol: `imap`, `smtp`, `pop3`, `oauth` (a token endpoint's body) or `gmail_api`.
         raw: the whole reply, all its lines; an IMAP tag may be there or not.
     """
-    return _PARSERS[protocol](raw.strip())
+    bounded = raw if protocol in _BODIES else raw[:_MAX_RAW]
+    return _PARSERS[protocol](bounded.strip())
 
 
 def _challenge(raw: str) -> Reply:
@@ -105,7 +113,7 @@ def _imap(raw: str) -> Reply:
 def _smtp(raw: str) -> Reply:
     if raw.startswith("334 "):
         return _challenge(raw)
-    lines = [_matched(_SMTP, line) for line in raw.splitlines()]
+    lines = [_matched(_SMTP, line) for line in raw.splitlines()[:_MAX_LINES]]
     tokens = [line[group] for line in lines for group in ("code", "enhanced")]
     return Reply.of(tokens, " ".join(line["text"] for line in lines))
 
@@ -119,10 +127,11 @@ def _http(raw: str) -> Reply:
     numbers = _AADSTS.findall(raw)
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict) and isinstance(body.get("error"), str):
-        numbers += [f"AADSTS{number}" for number in body.get("error_codes", [])]
+        codes = body.get("error_codes")
+        numbers += [f"AADSTS{number}" for number in codes] if isinstance(codes, list) else []
         return Reply.of([*numbers, body["error"]], str(body.get("error_description", "")))
     found = _matched(_HTTP_ERROR, raw)
     return Reply.of([*numbers, found["status"], found["error"]], found["text"])
@@ -135,6 +144,8 @@ def _matched(pattern: re.Pattern[str], text: str) -> re.Match[str]:
     return found
 
 
+#: Protocols whose replies are JSON, which cannot be cut; who reads them has bounded them.
+_BODIES: Final = frozenset({"oauth", "gmail_api"})
 _PARSERS: Final[dict[str, Callable[[str], Reply]]] = {
     "imap": _imap,
     "smtp": _smtp,

@@ -1,4 +1,8 @@
-"""The table of diagnoses, shipped with the package: rules (`diagnoses.csv`), codes (`codes.csv`), services (`providers.csv`)."""
+"""The table of diagnoses, shipped with the package.
+
+Rules (`diagnoses.csv`), codes (`codes.csv`), services (`providers.csv`), and what servers say in many languages of the same
+cause (`words.csv`), which rules refer to as `{cause}`.
+"""
 
 import csv
 import re
@@ -6,12 +10,25 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal, cast
 
-__all__ = ["TABLE_VERSION", "UNKNOWN", "Code", "Provider", "Rule", "load_codes", "load_providers", "load_rules"]
+__all__ = [
+    "TABLE_VERSION",
+    "UNKNOWN",
+    "Code",
+    "Provider",
+    "Rule",
+    "Words",
+    "load_codes",
+    "load_providers",
+    "load_rules",
+    "load_words",
+]
 
-#: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the two files.
-TABLE_VERSION: Final = "2026-11-21.6"
+#: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the files.
+TABLE_VERSION: Final = "2026-11-21.7"
 #: The code of a reply that no rule matches.
 UNKNOWN: Final = "UNKNOWN"
+
+_CAUSE: Final = re.compile(r"\{([a-z_]+)\}")
 
 Severity = Literal["error", "warning"]
 ActionBy = Literal["user", "admin", "caller", "operator", "nobody"]
@@ -27,6 +44,7 @@ class Rule:
         protocols: `imap`, `smtp` and so on, or `*`.
         steps: step names of the table, `auth` for both ways to authenticate, or `*`.
         codes: alternatives; of one of them every token has to occur. One empty alternative when there is no condition.
+        match: the pattern as the file has it, with the names of causes; may be empty.
         pattern: searched in the folded text; None when there is no condition.
         example: a raw reply that the rule is about; may be empty.
         meaning: what the reply means.
@@ -40,6 +58,7 @@ class Rule:
     protocols: tuple[str, ...]
     steps: tuple[str, ...]
     codes: tuple[frozenset[str], ...]
+    match: str
     pattern: re.Pattern[str] | None
     example: str
     meaning: str
@@ -67,8 +86,21 @@ class Provider:
     help: str
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One row of `words.csv`: what servers say of a cause in a language, as a pattern."""
+
+    cause: str
+    language: str
+    pattern: str
+
+
 def load_rules() -> tuple[Rule, ...]:
     """The rules in the order of the file."""
+    said: dict[str, list[str]] = {}
+    for words in load_words():
+        said.setdefault(words.cause, []).append(words.pattern)
+    causes = {cause: f"(?:{'|'.join(patterns)})" for cause, patterns in said.items()}
     return tuple(
         Rule(
             rule_id=row["id"],
@@ -76,7 +108,8 @@ def load_rules() -> tuple[Rule, ...]:
             protocols=tuple(row["protocol"].split("|")),
             steps=tuple(row["step"].split("|")),
             codes=tuple(frozenset(one.lower().split()) for one in row["reply_code"].split("|")),
-            pattern=re.compile(row["match"], re.IGNORECASE) if row["match"] else None,
+            match=row["match"],
+            pattern=_pattern(row["match"], causes) if row["match"] else None,
             example=row["example_reply"],
             meaning=row["meaning"],
             code=row["diagnosis_code"],
@@ -104,6 +137,15 @@ def load_codes() -> dict[str, Code]:
 def load_providers() -> dict[str, Provider]:
     """The mail services by the name that the rules have for them."""
     return {row["provider"]: Provider(row["name"], row["help"]) for row in _rows("providers.csv")}
+
+
+def load_words() -> tuple[Words, ...]:
+    """The words in the order of the file."""
+    return tuple(Words(row["cause"], row["language"], row["pattern"]) for row in _rows("words.csv"))
+
+
+def _pattern(match: str, causes: dict[str, str]) -> re.Pattern[str]:
+    return re.compile(_CAUSE.sub(lambda named: causes[named[1]], match), re.IGNORECASE)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

@@ -143,15 +143,18 @@ def _of_a_client(stage: Stage) -> ssl.SSLContext:
     return context
 
 
-async def _old_tls(stage: Stage, protocol: str) -> Diagnosis | None:
-    """A server that speaks TLS 1.0 alone: what OpenSSL 3 offers no more, so that the alert itself is sent."""
+def _alerted(description: int) -> Condition:
+    """A server that answers the handshake with a fatal alert (RFC 8446, section 6), as OpenSSL 3 would not by itself."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(5)
-        writer.write(b"\x15\x03\x01\x00\x02\x02\x46")  # a fatal alert: protocol_version (RFC 8446, section 6)
+        writer.write(bytes([0x15, 3, 1, 0, 2, 2, description]))
         await writer.drain()
 
-    return (await stage.verify(protocol, Script(greeting=refuse), plain=True)).diagnosis
+    async def condition(stage: Stage, protocol: str) -> Diagnosis | None:
+        return (await stage.verify(protocol, Script(greeting=refuse), plain=True)).diagnosis
+
+    return condition
 
 
 # -- ports
@@ -312,7 +315,8 @@ CONDITIONS: Final[dict[str, tuple[tuple[str, ...], Condition]]] = {
             "net.tcp.port_blocked": _blocked,
             "net.tls.wrong_version": _greeted(b"HTTP/1.1 400 Bad Request\r\n", plain=True),
             "net.tls.timeout": _greeted(STAY, plain=True, limits=_HASTY),
-            "net.tls.too_old": _old_tls,
+            "net.tls.too_old": _alerted(70),  # protocol_version: it speaks TLS 1.0 alone
+            "net.tls.failed": _alerted(40),  # handshake_failure
             "net.tls.cert_name": _certified(_other_name),
             "net.tls.cert_untrusted": _certified(_stranger),
             "net.tls.cert_expired": _certified(_past),

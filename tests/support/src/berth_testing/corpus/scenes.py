@@ -15,6 +15,8 @@ __all__ = ["PASSWORD", "USERNAME", "Scene", "refusing", "scenes"]
 
 USERNAME: Final = "me@test.example"
 PASSWORD: Final = "correct horse"
+#: What stands before an example's text. A server that turns one away in its greeting says BYE (RFC 3501, section 7.1.5).
+_STATUS: Final = re.compile(r"\A(?:NO|BAD|\d{3}(?: \d\.\d+\.\d+)?) ")
 #: A SASL response on a line of its own, and that to AUTH LOGIN's last question.
 _RESPONSE: Final = r"^[A-Za-z0-9+/]{8,}={0,2}$"
 _RESPONSE_TO_LOGIN: Final = re.escape(base64.b64encode(PASSWORD.encode()).decode())
@@ -69,7 +71,9 @@ def scenes(rule: Rule) -> Iterator[Scene]:
         for step in steps_of(rule, protocol):
             for provider in rule.providers:
                 for reply in replies_of(rule, protocol):
-                    yield Scene(rule, protocol, step, provider, reply)
+                    turned_away = protocol == "imap" and step == "greeting"
+                    said = _STATUS.sub("BYE ", reply) if turned_away else reply
+                    yield Scene(rule, protocol, step, provider, said)
 
 
 def refusing(scene: Scene, words: bytes) -> Script:

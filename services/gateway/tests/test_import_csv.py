@@ -95,6 +95,14 @@ def test_the_port_decides_how_tls_begins_and_secure_where_it_does_not(
     assert row.account["smtp"].get("security") == security
 
 
+@pytest.mark.parametrize(
+    ("written", "security"), [("SSL", "tls"), ("SSL/TLS", "tls"), ("STARTTLS", "starttls"), ("x", "x")]
+)
+def test_tls_has_an_older_name(written: str, security: str) -> None:
+    [row] = read(f"email,imaphost,imapsecurity\nada@acme.test,imap.acme.com,{written}\n")
+    assert row.account["imap"]["security"] == security
+
+
 def test_ports_have_defaults_and_names_of_their_own_win() -> None:
     [row] = read(
         "e-mail,First_Name,Display Name,imap_host,imap.security,SMTP Server,smtp user,smtp-password\n"

@@ -170,7 +170,8 @@ def _account(cells: Mapping[str | None, str]) -> dict[str, Any]:
 def _security(server: Mapping[str, str], secure: str | None) -> str | None:
     """What the file says, where the port does not: clients send the opposite with 587."""
     if "security" in server:
-        return server["security"].lower()
+        given = server["security"].lower()
+        return "tls" if given in {"ssl", "ssl/tls"} else given
     port = server["port"]
     if secure is None or not port.isdecimal() or default_security(int(port[:6])) != "auto":
         return None

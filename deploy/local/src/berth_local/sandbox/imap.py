@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from argparse import Namespace
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,9 +23,8 @@ from pysasl.mechanism.oauth import OAuth2Mechanism
 
 from berth_local.sandbox.tokens import TokenBook
 
-__all__ = ["TOKEN_REFUSED", "Mailboxes", "imap_server", "serve_imap"]
+__all__ = ["TOKEN_REFUSED", "Mailboxes", "serve_imap"]
 
-Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 #: What a client is told when its token opens nothing; it acknowledges that, and is then refused.
 TOKEN_REFUSED: Final = b'{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
 
@@ -112,6 +111,7 @@ class Mailboxes:
         config = _Config("sandbox", None, starttls=False)
         config.apply_context()
         self.login = Login(config)
+        self._server = IMAPServer(self.login, config)
         for address, password in passwords.items():
             self.login.users_dict[address] = UserMetadata(config, address, password=password)
 
@@ -136,6 +136,10 @@ class Mailboxes:
         """Does the access token open this mailbox?"""
         return address in self and any(self._tokens.opens(token, one) for one in (address, self.home(address)))
 
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Talk IMAP on a connection inside this process, without TLS."""
+        await self._server(reader, writer, SocketInfo.get(writer, None))
+
     async def deliver(self, address: str, message: bytes) -> None:
         """Put a message into the mailbox's INBOX."""
         identity = Identity(self.home(address), self.login, None, frozenset())
@@ -147,17 +151,9 @@ async def serve_imap(
     mailboxes: Mailboxes, host: str, listening: socket.socket, context: ssl.SSLContext, *, starttls: bool
 ) -> asyncio.Server:
     """Serve on a listening socket, with STARTTLS or with TLS from the first byte."""
-    connected = imap_server(mailboxes, host, context, starttls=starttls)
-    return await asyncio.start_server(connected, sock=listening, ssl=None if starttls else context)
-
-
-def imap_server(
-    mailboxes: Mailboxes, host: str, context: ssl.SSLContext | None = None, *, starttls: bool = False
-) -> Connected:
-    """What serves one connection; without a context there is no TLS, as inside this process."""
     server = IMAPServer(mailboxes.login, _Config(host, context, starttls=starttls, mailboxes=mailboxes))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server(reader, writer, SocketInfo.get(writer, None))
 
-    return connected
+    return await asyncio.start_server(connected, sock=listening, ssl=None if starttls else context)

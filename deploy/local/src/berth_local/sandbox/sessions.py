@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from berth_local.sandbox.imap import Mailboxes, imap_server
+from berth_local.sandbox.imap import Mailboxes
 from berth_local.sandbox.smtp import smtp_protocol
 
 __all__ = ["Streams", "imap_session", "smtp_session"]
@@ -21,7 +21,7 @@ async def imap_session(mailboxes: Mailboxes, address: str) -> AsyncIterator[Stre
     """IMAP, behind the sign-in."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
-    serving = asyncio.create_task(imap_server(mailboxes, _HOST)(*await asyncio.open_connection(sock=theirs)))
+    serving = asyncio.create_task(mailboxes.serve(*await asyncio.open_connection(sock=theirs)))
     try:
         await reader.readline()
         writer.write(f'A LOGIN "{mailboxes.home(address)}" "{mailboxes.password(address)}"\r\n'.encode())

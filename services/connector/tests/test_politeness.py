@@ -16,13 +16,25 @@ from berth_connector.breaker import Breaker, refused
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.intake import Intake
 from berth_connector.outages import Outages
+from berth_connector.policies import POLICIES
 from berth_connector.politeness import Places, shipped_rules
 from berth_connector.politeness.decisions import decide, watched
 from berth_connector.politeness.limits import address_name
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.sign_in import SignIn
 from berth_connector.worker import VerifyHandler
-from berth_events.contracts import AccountRequested, CredentialRef, Diagnosis, Envelope, MailServer, Step, Verification
+from berth_events.contracts import (
+    AccountRequested,
+    AccountResumed,
+    AccountVerificationRequested,
+    CredentialRef,
+    Diagnosis,
+    Envelope,
+    Event,
+    MailServer,
+    Step,
+    Verification,
+)
 from berth_events.runtime.budgets import REFUSAL_WINDOW, Limit
 from berth_events.runtime.database import Pool, open_pool
 from berth_events.runtime.service import migrate_service
@@ -124,8 +136,10 @@ class Replica:
             recheck=timedelta(days=1),
         )
 
-    async def request(self, host: str, password: str = "right", organization_id: UUID | None = None) -> UUID:
-        """A new account; its id."""
+    async def request(
+        self, host: str, password: str = "right", organization_id: UUID | None = None
+    ) -> AccountRequested:
+        """A new account."""
         account_id, organization_id = uuid4(), organization_id or UUID(int=9)
         reference = CredentialRef(credential_id=uuid4(), version=1)
         binding = Binding(
@@ -149,10 +163,13 @@ class Replica:
             provider="custom",
             seat_kind="monitoring",
         )
+        await self.take(event)
+        return event
+
+    async def take(self, event: Event) -> None:
         envelope = Envelope(event_id=uuid4(), source="/berth/gateway", sequence=1, time=self.clock.now(), data=event)
         async with self.pool.acquire() as connection, connection.transaction():
             await self.intake.apply(connection, [envelope])
-        return account_id
 
     async def work(self, most: int = 200) -> int:
         """Claim, and do it side by side; how many were claimed."""
@@ -246,7 +263,10 @@ async def test_whoever_works_at_an_address_that_refuses_has_to_wait_too(
     while await one.work():
         pass
     async with one.pool.acquire() as connection:
-        assert await connection.fetchval("SELECT state FROM account WHERE account_id = $1", works) == "connected"
+        assert (
+            await connection.fetchval("SELECT state FROM account WHERE account_id = $1", works.account_id)
+            == "connected"
+        )
     assert len(servers.tried) == 5
 
 
@@ -359,6 +379,80 @@ async def test_a_decision_about_an_address_holds_at_once(replica: NewReplica, se
     for _ in range(3):
         await one.work()
     assert len(servers.tried) == 30
+
+
+# -- a refused credential is not tried unasked
+
+
+async def test_a_look_that_was_planned_before_the_refusal_is_not_taken(
+    replica: NewReplica, clock: SteppingClock, servers: Servers
+) -> None:
+    one = replica()
+    account = await one.request("mail.elsewhere.test", "wrong")
+    async with one.pool.acquire() as connection:
+        [job] = await one.queue.claim(connection, 10)
+    result = await one.handler.perform(job)
+    ids = account.model_dump(include={"account_id", "organization_id", "project_id"})
+    await one.take(AccountResumed.model_validate(ids))
+    async with one.pool.acquire() as connection, connection.transaction():
+        await one.queue.finish(connection, job)
+        await one.handler.record(connection, job, result)
+    assert await one.work() == 1, "it is there, and finds out"
+    clock.step(40 * 86_400)
+    assert await one.work() == 0
+    assert servers.tried == ["mail.elsewhere.test"]
+
+
+@pytest.mark.parametrize(("reason", "tries"), [("schedule", 1), ("reconnect", 2)])
+async def test_only_somebodys_wish_tries_it_again(
+    replica: NewReplica, servers: Servers, reason: str, tries: int
+) -> None:
+    one = replica()
+    account = await one.request("mail.elsewhere.test", "wrong")
+    await one.work()
+    fields = account.model_dump(exclude={"domain", "provider", "seat_kind"})
+    known = {name: value for name, value in fields.items() if name in AccountVerificationRequested.model_fields}
+    await one.take(AccountVerificationRequested.model_validate({**known, "reason": reason}))
+    assert await one.work() == 1
+    assert len(servers.tried) == tries
+
+
+@pytest.mark.parametrize("policy", [name for name, chosen in POLICIES.items() if chosen is None])
+async def test_no_policy_of_refusals_has_a_next_look(
+    replica: NewReplica, clock: SteppingClock, servers: Servers, policy: str
+) -> None:
+    one = replica()
+    codes = [code for code, row in DiagnosisTable.load().codes.items() if row.retry_policy == policy]
+    for code in codes:
+        servers.code = code
+        await one.request("mail.intern.test")
+        assert await one.work() == 1
+    for _ in range(4):
+        clock.step(10 * 86_400)
+        assert await one.work() == 0
+    assert len(servers.tried) == len(codes) > 0
+
+
+@pytest.mark.parametrize("policy", [name for name, chosen in POLICIES.items() if chosen])
+async def test_passing_faults_follow_their_policy(
+    replica: NewReplica, clock: SteppingClock, servers: Servers, policy: str
+) -> None:
+    chosen = POLICIES[policy]
+    assert chosen
+    one = replica()
+    servers.code = next(code for code, row in DiagnosisTable.load().codes.items() if row.retry_policy == policy)
+    await one.request("mail.intern.test")
+    assert await one.work() == 1
+    for attempt in range(1, 5):
+        wait = chosen.wait(attempt)
+        if wait is None:
+            clock.step(40 * 86_400)
+            assert await one.work() == 0, "it was given up: it has never worked"
+            break
+        clock.step(wait.total_seconds() * 0.99)
+        assert await one.work() == 0, "not before its time"
+        clock.step(wait.total_seconds() * 0.22)
+        assert await one.work() == 1
 
 
 # -- what counts as a refusal

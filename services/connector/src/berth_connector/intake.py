@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from berth_connector import repository
 from berth_connector.checkup.requests import checkup_of
-from berth_connector.policies import POLICIES
+from berth_connector.policies import is_final
 from berth_connector.requests import VerificationRequest, recheck_of, work_of
 from berth_connector.workspaces import WorkspaceIntake
 from berth_events.contracts import (
@@ -89,10 +89,7 @@ class Intake:
         A workspace's may have been replaced meanwhile; while it is paused, nobody is asked.
         """
         account = await repository.find(connection, envelope.data.aggregate_id)
-        if account is None:
-            return
-        policy = account.standing.retry_policy
-        if policy in {None, "never_pause_workspace"} or POLICIES[policy] is not None:
+        if account is not None and not is_final(account.standing.retry_policy):
             await self._queue.schedule(connection, [recheck_of(account.request, envelope.event_id, self._clock.now())])
 
     async def _update(self, connection: "Connection", envelope: Envelope) -> None:

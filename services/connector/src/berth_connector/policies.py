@@ -5,7 +5,7 @@ from datetime import timedelta
 from random import Random
 from typing import Final
 
-__all__ = ["POLICIES", "Policy", "next_attempt", "recheck_after"]
+__all__ = ["POLICIES", "Policy", "is_final", "next_attempt", "recheck_after"]
 
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -54,6 +54,11 @@ POLICIES: Final[dict[str, Policy | None]] = {
     "bounded": Policy(2 * _MINUTE, 5, _HOUR, 3, transient=True),
     "immediate_with_id": Policy(_SECOND, 1, _SECOND, 1, transient=True),
 }
+
+
+def is_final(policy: str | None) -> bool:
+    """Whether an account is not looked at unasked: its credential was refused. A workspace's may have been replaced since."""
+    return policy is not None and policy != "never_pause_workspace" and POLICIES[policy] is None
 
 
 def next_attempt(policy: str, attempts: int, hint: timedelta | None, random: Random) -> timedelta | None:

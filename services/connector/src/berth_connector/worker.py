@@ -17,6 +17,7 @@ from berth_connector.oauth import (
     concerns_workspace,
 )
 from berth_connector.outages import Outages
+from berth_connector.policies import is_final
 from berth_connector.politeness import Elsewhere, Places
 from berth_connector.probe import Login, ProbeResult, TokenGrant
 from berth_connector.requests import VerificationRequest, again, recheck_of
@@ -116,6 +117,8 @@ class VerifyHandler:
             CannotOpen, MissingSecret: the credential is not what the request says; an operator has to look at it.
         """
         imap_too, fresh, worked = True, False, False
+        if job.payload["reason"] == "schedule" and await self._due(job.key) is None:
+            return None
         if job.payload["reason"] == "recheck":
             account = await self._due(job.key)
             if account is None:
@@ -174,6 +177,9 @@ class VerifyHandler:
         was_refused = refused(result.result.verification.steps)
         if was_refused is not None:
             await self._queue.note_sign_in(connection, result.destination, refused=was_refused)
+        if was_refused:
+            metrics.REFUSED.inc()
+            _log.info("destination.refused", destination=result.destination)
 
     async def _tell(self, connection: "Connection", job: "Job", result: Verified) -> None:
         """The result, as far as it still holds."""
@@ -257,10 +263,12 @@ class VerifyHandler:
         )
 
     async def _due(self, account_id: UUID) -> "Account | None":
-        """The account that is to be looked at, unless it is gone or left alone."""
+        """The account that is to be looked at unasked: not when it is gone, left alone, or its credential was refused."""
         async with self._pool.acquire() as connection:
             account = await repository.find(connection, account_id)
-        return account if account and not account.suspended else None
+        if account is None or account.suspended or is_final(account.standing.retry_policy):
+            return None
+        return account
 
     async def _say(
         self, connection: "Connection", job: "Job", verified: Verified, kind: type[VerificationEvent]

@@ -20,7 +20,7 @@ START: Final[Place] = (NOBODY, "")
 
 #: A claim looks at so many places, at so many rows of each, and at so many rows altogether. The next one goes on from there.
 _PLACES: Final = 128
-_EACH: Final = 16
+_EACH: Final = 32
 _ROWS: Final = 500
 _MARKED: Final = 1000
 

@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from berth_connector.politeness import decisions
-from berth_connector.politeness.limits import SCOPES, LimitRefused, checked_limit, checked_name, shipped
+from berth_connector.politeness.limits import (
+    SCOPES,
+    LimitRefused,
+    checked_limit,
+    checked_name,
+    shipped,
+    shipped_rules,
+)
 from berth_connector.settings import ConnectorSettings
-from berth_events.runtime.budgets import Limit
+from berth_events.runtime.budgets import Limit, Limits
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
 from berth_events.runtime.migrations import NotMigrated, require_migrated
@@ -64,8 +71,10 @@ async def _run(settings: ConnectorSettings, options: argparse.Namespace) -> None
     async with pool, pool.acquire() as connection:
         await require_migrated(connection, ["berth_connector"])
         if options.command == "list":
-            _print_limits(await decisions.decisions(connection))
-            _print_watched(await decisions.watched(connection, SystemClock().now()))
+            decided = await decisions.decisions(connection)
+            _print_limits(decided)
+            limits_now = Limits(shipped_rules(settings.policy()), decided)
+            _print_watched(await decisions.watched(connection, SystemClock().now()), limits_now)
         elif options.command == "lift":
             found = await decisions.lift(connection, options.destination)
             print("lifted" if found else "nothing is known of it")
@@ -89,8 +98,11 @@ def _print_limits(decided: dict[tuple[str, str], Limit]) -> None:
         print(_ROW.format(*key, *numbers, "decided here" if key in decided else ours.why if ours else ""))
 
 
-def _print_watched(found: Sequence[decisions.Watched]) -> None:
+def _print_watched(found: Sequence[decisions.Watched], limits_now: Limits) -> None:
     for one in found:
-        until = f"left alone until {one.blocked_until:%Y-%m-%d %H:%M:%S %Z}" if one.blocked_until else ""
-        refusals = f"{one.refusals} refused sign-ins" if one.refusals else ""
+        until = (
+            f"turned us away, left alone until {one.blocked_until:%Y-%m-%d %H:%M:%S %Z}" if one.blocked_until else ""
+        )
+        most = limits_now.of_destination(one.destination).max_refusals
+        refusals = f"refused {one.refusals} of {most or 'any number of'} sign-ins in 15 minutes" if one.refusals else ""
         print(f"{one.destination} from {one.egress or '*'}: {', '.join(filter(None, (until, refusals)))}")

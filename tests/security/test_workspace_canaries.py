@@ -1,12 +1,15 @@
 """Keys of service accounts, client secrets, access tokens and webhook secrets stay where they belong, as passwords do."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from berth_testing.canaries import Canaries
@@ -40,6 +43,7 @@ async def platform(postgres_server: PostgresServer, oauth_bed: OAuthBed, nsd: Na
             ca_file=_joined(directory / "authorities.pem", mail.ca_file, service.ca_file),
             mail_ports=sorted(mail.ports.values()),
             settings={
+                "PYTHONASYNCIODEBUG": "1",  # slow callbacks are logged with what they were called with
                 "BERTH_GOOGLE_TOKEN_URL": service.google_url,
                 "BERTH_MICROSOFT_AUTHORITY": service.authority,
                 "BERTH_GOOGLE_MAIL_HOSTS": hosts,
@@ -61,6 +65,7 @@ async def test_secrets_of_workspaces_and_webhooks_are_nowhere(
 
     await import_through_google(canaries, tenant, oauth_bed)
     await import_through_microsoft(canaries, tenant, oauth_bed)
+    await import_with_passwords(canaries, tenant, oauth_bed)
     await send_secrets_with_bad_requests(canaries, tenant)
     await make_webhooks(canaries, tenant)
     assert len(tokens) >= 2
@@ -72,6 +77,10 @@ async def test_secrets_of_workspaces_and_webhooks_are_nowhere(
         if account["status"] == "connected":
             assert re.search(r'XOAUTH2 \*\*\*|"C: \*\*\*"', transcript.text), transcript.text  # where the token was
         canaries.in_text("a verification", transcript.text)
+    await look_at_streams(canaries, tenant)
+    for service in ("gateway", "connector", "dns-auditor", "billing"):
+        async with httpx.AsyncClient(base_url=platform.url(service)) as http:
+            canaries.in_text(f"the metrics of {service}", (await http.get("/metrics")).raise_for_status().text)
 
     for service in ("gateway", "connector", "dns-auditor", "billing"):
         await canaries.in_database(platform.owner_dsn(service))
@@ -133,6 +142,49 @@ async def import_through_microsoft(canaries: Canaries, tenant: Tenant, bed: OAut
     await replaced(canaries, tenant, workspace, client_secret=canaries.plant("wrong client secret", between=ODD), **ids)
 
 
+async def import_with_passwords(canaries: Canaries, tenant: Tenant, bed: OAuthBed) -> None:
+    """As JSON and as a file, with rows that are rejected: those are shown again, without their passwords."""
+
+    def row(email: object, **fields: object) -> dict[str, object]:
+        password = canaries.plant(f"imported password {uuid4()}", between="-%+/'")
+        return {"email": email, "provider": "custom", "password": password, **bed.mail.servers(), **fields}
+
+    rows = [row("new@test.example"), row("nobody"), row("new@test.example"), row("odd@test.example", password=[7])]
+    head = "email,password,imap_host,imap_port,imap_password,smtp_host,smtp_port,smtp_password\n"
+    servers = bed.mail.hostname, bed.mail.ports["imaps"], bed.mail.hostname, bed.mail.ports["smtps"]
+    lines = [
+        ",".join(map(str, (email, plant(), *servers[:2], plant(), *servers[2:], plant())))
+        for email in ("filed@test.example", "not an address", "filed@test.example")
+        for plant in [lambda: canaries.plant(f"filed password {uuid4()}", between="-")]
+    ]
+    body = (head + "\n".join(lines)).encode()
+    answers = [
+        await tenant.http.post("/v1/imports", json={"accounts": rows}),
+        await tenant.http.post("/v1/imports", content=body, headers={"Content-Type": "text/csv"}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 202, answer.text
+        canaries.in_text("an import", answer.text)
+        path = f"/v1/imports/{answer.json()['id']}"
+        await eventually(lambda path=path: tenant.http.get(path), lambda found: found.json()["finished_at"], within=60)  # type: ignore[misc]
+        for shown in ("", "/accounts", "/rejected.csv"):
+            canaries.in_text("an import", (await tenant.http.get(path + shown)).raise_for_status().text)
+
+
+async def look_at_streams(canaries: Canaries, tenant: Tenant) -> None:
+    """Server-Sent Events of every import, and of the whole feed."""
+    imports = (await tenant.http.get("/v1/imports")).json()["items"]
+    assert len(imports) == 4
+    for path in [*(f"/v1/imports/{one['id']}/events" for one in imports), "/v1/events/stream"]:
+        text = ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2), tenant.http.stream("GET", path) as stream:
+                async for piece in stream.aiter_text():
+                    text += piece
+        assert "data:" in text, path
+        canaries.in_text("a stream", text)
+
+
 async def send_secrets_with_bad_requests(canaries: Canaries, tenant: Tenant) -> None:
     """Requests that are refused, each for another reason, and twice, as a client does that retries."""
 
@@ -163,6 +215,13 @@ async def send_secrets_with_bad_requests(canaries: Canaries, tenant: Tenant) -> 
         {"json": {"name": "Refused", "provider": "google", "service_account_key": json.dumps(key())[:-1]}},
         {"json": {"name": "Refused", "provider": "google", "service_account_key": [key()]}},
         {"content": f'{{"client_secret": "{canaries.plant("broken JSON", between="-")}"'.encode()},
+        {"content": json.dumps(canaries.plant("JSON that is a text", between="-")).encode()},
+        {"content": json.dumps([canaries.plant("JSON that is a list", between="-")]).encode()},
+        {"content": canaries.plant("no JSON", between="-").encode()},
+        {"content": json.dumps(body(client_secret=secret(), name="\0")).encode()},
+        {"content": b'{"client_secret": "' + canaries.plant("no UTF-8", between="-").encode() + b'\xff"}'},
+        {"json": body(client_secret={"value": secret()})},
+        {"json": {"name": "Refused", "provider": secret(), "client_secret": secret()}},
     ]
     for request in requests:
         headers = {**JSON, "Idempotency-Key": str(uuid4())}

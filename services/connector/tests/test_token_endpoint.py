@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
 from prometheus_client import REGISTRY
@@ -18,6 +19,7 @@ from berth_connector.bootstrap import make_tokens
 from berth_connector.oauth.tokens import THREADS, THREADS_PER_KEY
 from berth_connector.probe import Fault
 from berth_testing.asker import ADA, Asker, settings_for
+from berth_testing.canaries import Canaries
 from berth_testing.clocks import SteppingClock
 from berth_testing.token_service import Fault as Answer
 from berth_testing.token_service import TokenService, answers, busy, silent, token_service
@@ -195,6 +197,36 @@ async def test_whoever_waits_for_a_hanging_endpoint_waits_no_longer_than_the_lim
     found = await asyncio.gather(*map(asker.diagnosis, mailboxes[1:]))
     assert {one.code for one in found} == {"PROVIDER_TEMPORARY"}
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_what_an_endpoint_repeats_of_a_request_is_not_shown(
+    provider: str, asker: Asker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Assertions can be used again for an hour, secrets for years."""
+    workspace(asker, provider)
+    canaries = Canaries()
+    requests: list[bytes] = []
+
+    async def repeat(request: Request) -> Response:
+        requests.append(await request.body())
+        text = requests[-1].decode()
+        return JSONResponse({"error": "invalid_grant", "error_description": f"{text} {unquote_plus(text)}"}, 400)
+
+    asker.service.identity.fault = at_token_endpoints(repeat)
+    with caplog.at_level(logging.DEBUG):
+        found = await asker.diagnosis()
+    form = dict(parse_qsl(requests[0].decode()))
+    assertion = form.get("assertion", "")
+    if provider == "google":
+        canaries.add("signature", assertion.rpartition(".")[2])
+        canaries.add("key", asker.document["private_key"])
+    else:
+        canaries.add("secret", form["client_secret"])
+    canaries.in_text("diagnosis", found.model_dump_json())
+    canaries.in_text("log", caplog.text)
+    assert canaries.leaks == []
+    assert "invalid_grant: " in found.reply
 
 
 def counted(provider: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeGuard
 from berth_connector.diagnosis import parse_reply
 from berth_connector.oauth.session import EndpointFailed
 from berth_connector.probe.faults import Fault
+from berth_connector.redaction import MARK
 from berth_events.contracts import CredentialRef
 
 __all__ = ["AccessToken", "KeyId", "WorkspaceKey", "endpoint_fault", "is_token", "refused"]
@@ -18,6 +19,8 @@ __all__ = ["AccessToken", "KeyId", "WorkspaceKey", "endpoint_fault", "is_token",
 #: Names a version of a credential: what caches go by.
 KeyId = tuple[object, int]
 _MAX_QUOTE: Final = 1000
+#: An assertion that an endpoint repeats is good for an hour: it is as secret as a token.
+_ASSERTION: Final = re.compile(r"[A-Za-z0-9+/=._~%-]{120,}")
 #: RFC 6749, appendix A.12, but for the blank: what separates a token from what is behind it in a SASL response is not in it.
 _TOKEN: Final = re.compile(r"[!-~]+")
 
@@ -79,7 +82,7 @@ def refused(body: Mapping[str, Any], message: str) -> Fault:
     codes = kept.get("error_codes")
     if not isinstance(codes, list) or not all(isinstance(code, int) for code in codes):
         kept.pop("error_codes", None)
-    quote = f"{kept['error']}: {kept.get('error_description') or ''}"
+    quote = _ASSERTION.sub(MARK, f"{kept['error']}: {kept.get('error_description') or ''}")
     return Fault(message, (parse_reply("oauth", json.dumps(kept)),), quote[:_MAX_QUOTE])
 
 

@@ -2,12 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
@@ -195,16 +193,18 @@ class TokenSource:
 
     async def _fetch(self, key: WorkspaceKey, subject: str | None, credential: Credential) -> AccessToken:
         """Ask the provider in a thread. Whoever goes away leaves the thread to its own patience."""
-        if key.provider == "google":
-            secret = credential.reveal("service_account_key")
-            ask = partial(self._google.fetch, key.id, secret, subject)
-        else:
-            secret = credential.reveal("client_secret")
-            ask = partial(self._microsoft.fetch, key, secret)
+        secret = credential.reveal("service_account_key" if key.provider == "google" else "client_secret")
+
+        def ask() -> AccessToken:  # no `partial`, which shows what it holds
+            with allow_seconds(_PATIENCE_S):
+                if key.provider == "google":
+                    return self._google.fetch(key.id, secret, subject)
+                return self._microsoft.fetch(key, secret)
+
         outcome = "failed"
         try:
             loop = asyncio.get_running_loop()
-            token = await loop.run_in_executor(self._threads[key.provider], _patiently, ask)
+            token = await loop.run_in_executor(self._threads[key.provider], ask)
             outcome = "granted"
         except Fault as fault:
             outcome = _outcome(fault)
@@ -260,11 +260,6 @@ class TokenSource:
         if turn is None:
             turn = self._turns[key_id] = asyncio.Semaphore(THREADS_PER_KEY)
         return turn
-
-
-def _patiently(ask: Callable[[], AccessToken]) -> AccessToken:
-    with allow_seconds(_PATIENCE_S):
-        return ask()
 
 
 def _of_the_mailbox(fault: Fault) -> Fault:

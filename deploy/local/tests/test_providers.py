@@ -25,7 +25,9 @@ from berth_local.sandbox.providers.mailboxes import Casting, Played
 from berth_local.sandbox.providers.speakers import PROVIDERS
 from berth_local.sandbox.server import sandbox
 from berth_local.sandbox.zone import provider_zones, zone_file
-from berth_local.settings import UnknownProviders, chosen_providers
+from berth_local.settings import LocalSettings, UnknownProviders, chosen_providers
+from berth_local.stack import remembered_providers
+from berth_local.state import State
 from berth_net import DnsResolver, HostGuard, Policy
 
 PATIENT = Limits(resolve=10, connect=10, tls=15, reply=15, authenticate=15, look=5, total=40)
@@ -188,6 +190,20 @@ async def test_real_providers_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "chosen"), [(None, None), ("", None), ("played", "played"), ("real", "real")])
 def test_the_choice(text: str | None, chosen: str | None) -> None:
     assert chosen_providers({"PROVIDERS": text} if text is not None else {}) == chosen
+
+
+def test_the_choice_is_remembered(tmp_path: Path) -> None:
+    def started_with(text: str | None) -> str:
+        settings = LocalSettings.read(tmp_path, {"PROVIDERS": text} if text else {})
+        return remembered_providers(settings, State(tmp_path / "secrets.json"))
+
+    assert [started_with(text) for text in (None, "real", None, "played", None)] == [
+        "played",
+        "real",
+        "real",
+        "played",
+        "played",
+    ]
 
 
 def test_a_choice_that_there_is_not() -> None:

@@ -26,7 +26,7 @@ from berth_local.state import State
 from berth_local.steps import Steps
 from berth_vault.keys import generate_key
 
-__all__ = ["Running", "stack"]
+__all__ = ["Running", "remembered_providers", "stack"]
 
 SANDBOX_POLL_SECONDS: Final = 0.02
 CHECK_SECONDS: Final = 0.5
@@ -114,10 +114,8 @@ class _Starting:
         file = directory / "sandbox.json"
         file.unlink(missing_ok=True)
         arguments = ["-m", "berth_local.sandbox", str(directory), "--quiet"]
-        # remembered: a real mailbox's password is not to be shown to a played provider, only because a start does not say so
-        providers = self.settings.providers or self.state.get("providers") or "played"
-        self.state.put("providers", providers)
-        await self.children.start("sandbox", arguments, {**os.environ, "PROVIDERS": providers})
+        environment = {**os.environ, "PROVIDERS": remembered_providers(self.settings, self.state)}
+        await self.children.start("sandbox", arguments, environment)
         return file
 
     def begin_kafka(self) -> KafkaServer | None:
@@ -206,6 +204,16 @@ async def _read_sandbox(file: Path) -> Sandbox:
     while not (text := _text(file)):  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(SANDBOX_POLL_SECONDS)
     return Sandbox.model_validate_json(text)
+
+
+def remembered_providers(settings: LocalSettings, state: State) -> str:
+    """Whether providers are played: as chosen, else as at the last start.
+
+    A real mailbox's password is not to be sent to a played provider only because a start does not say PROVIDERS=real again.
+    """
+    chosen = settings.providers or state.get("providers") or "played"
+    state.put("providers", chosen)
+    return chosen
 
 
 def _text(file: Path) -> str | None:

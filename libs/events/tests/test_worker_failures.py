@@ -18,10 +18,10 @@ from berth_testing.clocks import HeldClock
 
 
 class Handler:
-    """Fails so many times, then succeeds."""
+    """Fails so many times, then succeeds; then its result cannot be written so many times."""
 
-    def __init__(self, error: Exception, times: int) -> None:
-        self.error, self.times = error, times
+    def __init__(self, error: Exception, times: int, unrecorded: int = 0) -> None:
+        self.error, self.times, self.unrecorded = error, times, unrecorded
         self.runs = 0
 
     async def perform(self, job: Job) -> None:  # noqa: ARG002 - the signature of the protocol
@@ -29,8 +29,10 @@ class Handler:
         if self.runs <= self.times:
             raise self.error
 
-    async def record(self, connection: Connection, job: Job, result: None) -> None:
-        """There is nothing to write."""
+    async def record(self, connection: Connection, job: Job, result: None) -> None:  # noqa: ARG002 - as above
+        if self.unrecorded:
+            self.unrecorded -= 1
+            raise self.error
 
 
 @asynccontextmanager
@@ -68,6 +70,13 @@ async def test_a_database_that_is_away_is_waited_for(pool: Pool, error: Exceptio
     handler = Handler(error, times=20)
     async with asyncio.timeout(30), running(pool, handler) as clock:
         assert await states_after(pool, clock, lambda: handler.runs > handler.times) == []
+
+
+async def test_what_was_done_is_written_when_the_database_is_back_and_not_done_again(pool: Pool) -> None:
+    handler = Handler(asyncpg.CannotConnectNowError("starting"), times=0, unrecorded=5)
+    async with asyncio.timeout(30), running(pool, handler) as clock:
+        assert await states_after(pool, clock, lambda: handler.unrecorded == 0) == []
+    assert handler.runs == 1
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), asyncpg.CheckViolationError("a value")])

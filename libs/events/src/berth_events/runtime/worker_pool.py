@@ -26,6 +26,7 @@ _MAX_CRASHES: Final = 8
 _MAX_PAUSE_S: Final = 300.0
 _MAX_DOUBLINGS: Final = 16
 _RECORD_TRIES: Final = 5
+_RECORD_PAUSE_S: Final = 1.0
 _STOP_S: Final = 5
 
 _log = structlog.get_logger(__name__)
@@ -168,14 +169,22 @@ class WorkerPool(Generic[R]):
             metrics.WORK_DURATION.labels(job.kind, outcome).observe(self._clock.monotonic() - began)
 
     async def _record(self, job: Job, result: R) -> None:
-        for attempt in range(1, _RECORD_TRIES + 1):
+        """Write the result. For a database that is away it waits as long as a lease: what was done is not to be done again."""
+        conflicts, began = 0, self._clock.monotonic()
+        while True:
             try:
                 async with self._pool.acquire() as connection, connection.transaction():
                     await self._queue.finish(connection, job)
                     await self._handler.record(connection, job, result)
             except ConcurrencyConflict:
-                if attempt == _RECORD_TRIES:
+                conflicts += 1
+                if conflicts == _RECORD_TRIES:
                     raise
+            except INFRASTRUCTURE_ERRORS as error:
+                if self._clock.monotonic() - began >= self._queue.lease.total_seconds():
+                    raise
+                _log.warning("work.not_recorded", error=str(error) or type(error).__name__)
+                await self._clock.sleep(_RECORD_PAUSE_S)
             else:
                 self._store.notify()
                 return

@@ -1,5 +1,6 @@
 """What is written about the running stack, and what the documentation says of it."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from berth_local.description import Demo, Description, ServiceDescription
+from berth_local.report import how_to_go_on
 from berth_local.sandbox.description import Host, Mailbox, PlayedProvider, Sandbox
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "local-stack.md"
@@ -74,3 +76,39 @@ def test_a_shell_reads_the_key_as_it_is(description: Description, tmp_path: Path
 def test_every_field_is_documented(model: type[BaseModel]) -> None:
     text = DOCUMENT.read_text()
     assert [name for name in model.model_fields if not re.search(rf"[`.]{name}\b", text)] == []
+
+
+@pytest.mark.parametrize(("imaps", "named"), [(993, False), (20993, True)])
+def test_servers_are_named_where_they_are_not_on_the_usual_ports(
+    description: Description, tmp_path: Path, *, imaps: int, named: bool
+) -> None:
+    gmail = PlayedProvider(
+        name="google",
+        address="127.0.53.11",
+        imap_hosts=("imap.gmail.com",),
+        smtp_hosts=("smtp.gmail.com",),
+        imap=143,
+        imaps=imaps,
+        submission=587,
+        submissions=465,
+        domains=("gmail.com",),
+        mailboxes=("works",),
+    )
+    sandbox = description.sandbox.model_copy(update={"providers": (gmail,), "provider_password": "let-me-in"})
+    demo = description.demo.model_copy(update={"accounts": {"grace@acme.test": "1"}})
+    text = how_to_go_on(description.model_copy(update={"sandbox": sandbox, "demo": demo}), tmp_path)
+    body = text.rpartition("-d '")[2].partition("'\n")[0]
+    assert json.loads(body) == {
+        "email": "imap-disabled@gmail.com",
+        "provider": "gmail",
+        "password": "let-me-in",
+        **(
+            {
+                "imap": {"host": "imap.gmail.com", "port": 20993, "security": "tls"},
+                "smtp": {"host": "smtp.gmail.com", "port": 587, "security": "starttls"},
+            }
+            if named
+            else {}
+        ),
+    }
+    assert ("ip_unprivileged_port_start=143" in text) is named

@@ -140,6 +140,7 @@ async def import_through_microsoft(canaries: Canaries, tenant: Tenant, bed: OAut
     workspace = await made(tenant, provider="microsoft", client_secret=secret, **ids)
     await imported(tenant, workspace, "grace@contoso.example", "mallory@contoso.example")
     await replaced(canaries, tenant, workspace, client_secret=canaries.plant("wrong client secret", between=ODD), **ids)
+    await goes_on(tenant, workspace, "grace@contoso.example")
 
 
 async def import_with_passwords(canaries: Canaries, tenant: Tenant, bed: OAuthBed) -> None:
@@ -277,6 +278,21 @@ async def replaced(canaries: Canaries, tenant: Tenant, workspace: str, **fields:
     assert answer.status_code == 202, answer.text
     await settled(tenant, workspace, "rejected")
     canaries.in_text("a rejection", (await tenant.http.get(path)).text)
+
+
+async def goes_on(tenant: Tenant, workspace: str, address: str) -> None:
+    """With the secret that worked, although the new one is rejected."""
+    assert "go on with the one before" in (await tenant.http.get(f"/v1/email-workspaces/{workspace}")).json()["note"]
+    accounts = (await tenant.http.get("/v1/accounts", params={"search": address})).json()["items"]
+    path = f"/v1/accounts/{accounts[0]['id']}"
+    before = (await tenant.http.get(f"{path}/verification")).json()
+    (await tenant.http.post(f"{path}/reconnect")).raise_for_status()
+    after = await eventually(
+        lambda: tenant.http.get(f"{path}/verification"),
+        lambda found: found.json()["started_at"] != before["started_at"],
+        within=30,
+    )
+    assert after.json()["outcome"] == before["outcome"] == "connected"
 
 
 def _joined(file: Path, *parts: Path) -> Path:

@@ -155,7 +155,7 @@ async def test_no_secret_is_in_the_result(
 
 @pytest.mark.parametrize("provider", ["google", "microsoft"])
 async def test_many_mailboxes(provider: str, oauth_bed: OAuthBed, prober: Prober, tokens: TokenSource) -> None:
-    """200 of each; the environment variable MAILBOXES asks for more."""
+    """XOAUTH2 at Dovecot by IMAP and at Postfix by SMTP, 200 mailboxes each; the environment variable MAILBOXES asks for more."""
     mailboxes = [f"m{number}@acme.example" for number in range(int(os.environ.get("MAILBOXES", "200")))]
     through = workspace(oauth_bed, prober, tokens, provider, *mailboxes)
     gate = asyncio.Semaphore(20)
@@ -166,4 +166,9 @@ async def test_many_mailboxes(provider: str, oauth_bed: OAuthBed, prober: Prober
 
     found = await asyncio.gather(*map(verify, mailboxes))
     assert {one.outcome for one in found} == {"connected"}, next(one.diagnosis for one in found if one.diagnosis)
+    for one in found:
+        said = {(step.protocol, step.name): (step.message, *step.transcript) for step in one.steps}
+        for protocol, server in (("imap", "Dovecot"), ("smtp", "Postfix")):
+            assert server in "".join(said[protocol, "greet"])
+            assert said[protocol, "authenticate"][0] == "Signed in with XOAUTH2."
     assert oauth_bed.service.identity.asked[provider] == (len(mailboxes) if provider == "google" else 1)

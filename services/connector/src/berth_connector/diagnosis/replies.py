@@ -21,7 +21,7 @@ _SUFFIXES: Final = tuple(
     for pattern in (
         r"\s*\[[a-z0-9]+\.[a-z0-9.-]*outlook\.com(?:\s[^\]]*)?\]\s*$",  # Microsoft: [host time id]
         r"\s*\[[a-z0-9.-]+:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\]\s*$",  # Dovecot: [host:time]
-        r"(?:\s+(?=\S*\d)[^\s/]+)?(?:\s+-)?\s+gsmtp\s*$",  # Google: session id
+        r"(?:\s+(?=\S*\d)[^\s/]+)?(?:\s+-)?\s+[gn]smtp\s*$",  # Google, Naver: session id
         r"\s+sc=\S*\s*$",  # Yandex: session code
         r"\s*(?:trace id|correlation id|timestamp):.*$",  # Entra
         r"\s*\(_ssl\.c:\d+\)\s*$",  # CPython

@@ -1,5 +1,7 @@
 """Who may begin: limits of destinations, organizations and egress addresses, and a fair choice among those who wait."""
 
+import asyncio
+import random
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from berth_events.runtime.budgets import NOBODY, REFUSAL_WINDOW, Budgets, Candidate, Limit, Limits, Rules, Standing
-from berth_events.runtime.database import Connection
+from berth_events.runtime.clock import SystemClock
+from berth_events.runtime.database import Connection, Pool
 from berth_events.runtime.work import Job, WorkItem, WorkQueue
 from berth_testing.clocks import NOON, SteppingClock
 
@@ -94,6 +97,40 @@ async def test_of_one_destination_the_next_place_is_whose_who_holds_less(
         assert [job.organization_id for job in await claim(connection, queue)] == [B]
     held = await connection.fetch("SELECT organization_id, count(*) FROM work WHERE state = 'leased' GROUP BY 1")
     assert {row[0]: row[1] for row in held} == {A: 2, B: 2}
+
+
+async def test_the_limits_are_exact_however_many_claim_at_the_same_time(pool: Pool) -> None:
+    """Two connectors with four claims at once each, and one behind another address."""
+    limits = {"destination": Limit(4), "organization": Limit(6)}
+    same = [WorkQueue(SystemClock(), lease=LEASE, rules=rules(**limits)) for _ in range(2)]
+    other = WorkQueue(SystemClock(), lease=LEASE, rules=rules(**limits), egress="other")
+    wanted = [one for whose in (A, B) for where in "xyz" for one in items(whose, where, 30, delay=-1e8)]
+    async with pool.acquire() as connection:
+        await same[0].request(connection, wanted)
+    most, busy, done = Counter[Any](), Counter[Any](), list[UUID]()
+
+    async def run(queue: WorkQueue, job: Job) -> None:
+        counts = job.organization_id, (queue is other, job.destination)
+        for count in counts:
+            busy[count] += 1
+            most[count] = max(most[count], busy[count])
+        await asyncio.sleep(random.uniform(0, 0.01))
+        async with pool.acquire() as connection, connection.transaction():
+            await queue.finish(connection, job)
+            busy.subtract(counts)  # before the commit: afterwards another may have it already
+        done.append(job.causation_id)
+
+    async def worker(queue: WorkQueue) -> None:
+        while len(done) < len(wanted):
+            async with pool.acquire() as connection:
+                jobs = await queue.claim(connection, 5)
+            await asyncio.gather(*(run(queue, job) for job in jobs), asyncio.sleep(0.001))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(worker(queue) for queue in (*same * 4, other)))
+    assert sorted(done) == sorted(one.event_id for one in wanted)
+    assert max(most[A], most[B]) <= 6
+    assert all(count <= 4 for key, count in most.items() if isinstance(key, tuple)), most
 
 
 async def test_nobodys_work_has_no_limit_of_organizations(connection: Connection, clock: SteppingClock) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
@@ -156,3 +157,17 @@ async def test_several_who_start_at_the_same_moment_apply_everything_once(
             await connection.close()
         for database in databases:
             await postgres_server.drop_database(database)
+
+
+async def test_what_an_operator_had_decided_before_the_budgets_still_holds(owner: Connection) -> None:
+    before, budgets = (files("berth_events.runtime").joinpath("migrations", name.partition("/")[2]) for name in RUNTIME)
+    await owner.execute(before.read_text(encoding="utf-8"))
+    await owner.execute(
+        """INSERT INTO work_destination (destination, max_in_flight, blocked_until)
+           VALUES ('google', 50, NULL), ('mail.test.example', 0, now()), ('blocked.test.example', NULL, now())"""
+    )
+    await owner.execute(budgets.read_text(encoding="utf-8"))
+    assert await owner.fetch("SELECT scope, name, max_in_flight FROM work_limit ORDER BY name") == [
+        ("provider", "google", 50),
+        ("host", "mail.test.example", 0),
+    ]

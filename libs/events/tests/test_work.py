@@ -53,8 +53,8 @@ async def finish(connection: Connection, queue: WorkQueue, job: Job) -> None:
 async def set_limit(connection: Connection, destination: str, most: int) -> None:
     """An operator's decision."""
     await connection.execute(
-        """INSERT INTO work_limit (scope, name, max_in_flight) VALUES ('destination', $1, $2)
-           ON CONFLICT (scope, name) DO UPDATE SET max_in_flight = excluded.max_in_flight""",
+        "INSERT INTO work_limit (scope, name, max_in_flight) VALUES ($1, $2, $3)",
+        "host" if "." in destination else "provider",
         destination,
         most,
     )

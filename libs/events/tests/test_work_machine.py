@@ -114,7 +114,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self.connection.execute("TRUNCATE work, work_destination, work_limit"))
         self.run(
             self.connection.execute(
-                "INSERT INTO work_limit (scope, name, max_in_flight) VALUES ('destination', 'strict', 1)"
+                "INSERT INTO work_limit (scope, name, max_in_flight) VALUES ('provider', 'strict', 1)"
             )
         )
 

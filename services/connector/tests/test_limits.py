@@ -150,6 +150,14 @@ async def test_an_operator_sees_sets_and_resets(command: Command, dsn: str) -> N
     await connection.close()
 
 
+async def test_what_is_entered_past_the_command_is_checked_too(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    for row in ("('service', 'google', 5, NULL)", "('egress', '*', 5, 60)", "('provider', 'google', NULL, NULL)"):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(f"INSERT INTO work_limit (scope, name, max_in_flight, per_minute) VALUES {row}")
+    await connection.close()
+
+
 async def test_it_is_a_command_of_the_service(environment: dict[str, str]) -> None:
     async with run_module("berth_connector", "limits", "list", environment=environment) as running:
         output, _ = await running.communicate()

@@ -62,8 +62,9 @@ class Rules:
 
     @classmethod
     def of_all(cls, max_in_flight: int | None) -> "Rules":
-        """The same number of runs for each destination."""
-        return cls(lambda _: "destination", {("destination", "*"): Limit(max_in_flight)})
+        """The same number of runs for each destination: of the scope `host` if its name has dots, else `provider`."""
+        limit = Limit(max_in_flight)
+        return cls(lambda name: "host" if "." in name else "provider", {("host", "*"): limit, ("provider", "*"): limit})
 
 
 class Limits:

@@ -184,6 +184,47 @@ async def test_a_server_that_idles_tells_when_it_is_there(start: Start) -> None:
     assert found.delay_ms == 0
 
 
+@pytest.mark.parametrize("searched", [b"* SEARCH\r\n* 4 EXISTS\r\nTAG OK\r\n", b"* SEARCH\r\nTAG OK\r\n* 4 EXISTS\r\n"])
+async def test_what_arrives_while_the_inbox_is_searched_is_not_idled_for(start: Start, searched: bytes) -> None:
+    """The server has told it, and does not tell it again."""
+    async with start(imap=[(r" LIST ", b"TAG OK\r\n")]) as servers:
+        answers: list[tuple[str, Answer]] = servers.imap.script.answers
+
+        async def arrive(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if servers.noted:
+                answers.insert(0, (r" SEARCH ", FOUND))
+            tag = servers.imap.received[-1].partition(" ")[0].encode()
+            writer.write(searched.replace(b"TAG", tag) if servers.noted else NOTHING.replace(b"TAG", tag))
+
+        answers.insert(0, (r" SEARCH ", arrive))
+        found = await servers.examine()
+        assert code(found) == ("delivered", None)
+        assert sum(servers.clock.slept) <= 1
+        assert found.delay_ms <= 1000
+
+
+async def test_a_server_that_always_has_news_is_not_asked_without_end(start: Start) -> None:
+    async with start(imap=[(r" SEARCH ", b"* SEARCH\r\n* 4 EXISTS\r\nTAG OK\r\n")], arrival=60) as servers:
+        assert code(await servers.examine()) == ("missing", "MESSAGE_NOT_ARRIVED")
+        assert sum(servers.clock.slept) == pytest.approx(60)
+
+
+@pytest.mark.parametrize("rest", [b"* 4 EXI", b"* 4 EXISTS\r\n* 1 RECENT\r\n"])
+async def test_what_comes_with_the_last_answer_of_the_sign_in_is_no_harm(start: Start, rest: bytes) -> None:
+    """Also when a line is cut just where the connection changes hands."""
+
+    async def opened(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tag = servers.imap.received[-1].partition(" ")[0].encode()
+        writer.write(tag + b" OK\r\n" + rest)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(b"STS\r\n" if not rest.endswith(b"\n") else b"")
+
+    async with start(imap=[(r" EXAMINE ", opened)], sent=[(r" SEARCH ", FOUND)]) as servers:
+        assert code(await servers.examine()) == ("delivered", None)
+        assert servers.imap.connections == 1
+
+
 async def test_a_server_that_refuses_to_idle_is_polled(start: Start) -> None:
     async with start(imap=[(r" IDLE$", b"TAG NO not today\r\n")]) as servers:
         assert code(await servers.examine()) == ("missing", "MESSAGE_NOT_ARRIVED")

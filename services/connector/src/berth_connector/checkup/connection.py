@@ -30,12 +30,14 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc] # without types
 
     Attributes:
         lost: why nothing more will come, once it is known.
+        news: messages have come since the folder was opened.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, capabilities: frozenset[str]) -> None:
         super().__init__(loop)
         self.lost: asyncio.Future[Exception] = loop.create_future()
         self._offered, self._left = capabilities, _MAX_BYTES
+        self.news = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -54,6 +56,10 @@ class _Protocol(IMAP4ClientProtocol):  # type: ignore[misc] # without types
                 super().data_received(b"".join(lines[start : start + _MAX_LINES]))
         except Exception:  # noqa: BLE001 - Abort, UnicodeDecodeError, whatever its parser trips over
             self.fail(Fault.found("MALFORMED", "The server's answer is no answer to the command."))
+
+    def _untagged_response(self, line: bytes) -> Any:
+        self.news = self.news or line.upper().endswith(b" EXISTS")  # the library forgets what nobody waits for
+        return super()._untagged_response(line)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(exc or EOFError())
@@ -94,6 +100,11 @@ class Connection:
         session.hand_over(protocol)
         return cls(protocol, seconds)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether messages have come since the folder was opened, as far as the server has told."""
+        return self._protocol.news
+
     def offers(self, capability: str) -> bool:
         """Whether the server has it."""
         return capability in self._protocol.capabilities
@@ -101,6 +112,7 @@ class Connection:
     async def select(self, folder: str) -> None:
         """Open a folder, as it is written on the wire. Raises what `_done` does."""
         await self._done(self._protocol.select(folder), "The folder could not be opened.")
+        self._protocol.news = False
 
     async def list_folders(self, *arguments: str) -> list[bytes]:
         """LIST; the answer's lines and literals."""

@@ -28,6 +28,8 @@ _HEADER: Final = (
 )
 #: A server that takes no notice of what is searched for finds everything: only so many are looked at, the newest first.
 _MAX_HITS: Final = 5
+#: Seconds before the next look when there is something new: a server may say so at each look.
+_BREATH: Final = 0.5
 _FOLDER: Final = re.compile(rb'\((?P<flags>[^()]*)\) (?:"(?:[^"\\]|\\.)*"|NIL) (?P<name>.+)', re.DOTALL | re.IGNORECASE)
 #: What spam folders are called by servers that do not mark them (RFC 6154); the last part of the name, in lower case.
 _JUNK_NAMES: Final = frozenset(
@@ -89,8 +91,13 @@ class Mailbox:
         return None
 
     async def news(self, seconds: float) -> None:
-        """Wait until something happens in the INBOX, as far as the server tells, for at most some seconds."""
-        if self._idles:
+        """Wait until something happens in the INBOX, as far as the server tells, for at most some seconds.
+
+        What it told while the INBOX was searched, it does not tell again to who idles.
+        """
+        if self._connection.has_news:
+            await self._connection.wait(self._clock.sleep(min(seconds, _BREATH)))
+        elif self._idles:
             self._idles = await self._connection.idle(self._clock.sleep(seconds))
         else:
             await self._connection.wait(self._clock.sleep(seconds))

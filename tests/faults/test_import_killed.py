@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,9 @@ ADDRESSES: Final = int(os.environ.get("ADDRESSES", "300"))
 UNKNOWN_EVERY: Final = 20
 #: When the connector is killed: as soon as so many of the addresses have a result.
 KILLS: Final = (0.2, 0.4, 0.6)
-TOPICS: Final = ["berth.accounts.v1", "berth.verifications.v1", "berth.workspaces.v1", "berth.billing.v1"]
+TOPICS: Final = [
+    "berth.accounts.v1", "berth.verifications.v1", "berth.workspaces.v1", "berth.imports.v1", "berth.billing.v1",
+]  # fmt: skip
 RESULTS: Final = {"AccountConnected": "connected", "AccountConnectionFailed": "failed"}
 WITHIN_S: Final = 60 + ADDRESSES / 10
 
@@ -125,6 +128,8 @@ async def test_an_import_survives_three_deaths_of_the_connector(
             await _work_in_flight(platform)
             await platform.kill("connector")
             await platform.restart("connector")
+    told = partial(platform.fetch, "gateway", "SELECT told FROM import")
+    await eventually(told, lambda imports: imports[0]["told"] == "finished", within=20)
     await all_is_done(platform, kafka_bootstrap, TOPICS, within=WITHIN_S)
 
     for name in ("connected", "failed", "percent"):
@@ -140,6 +145,7 @@ async def test_an_import_survives_three_deaths_of_the_connector(
     results = Counter((event.key, RESULTS[event.type]) for event in events if event.type in RESULTS)
     assert results == Counter((str(row["account_id"]), row["state"]) for row in rows)
     assert Counter(event.type for event in events)["AccountRequested"] == ADDRESSES
+    assert 2 <= Counter(event.type for event in events)["ImportProgressed"] <= 11
     no_gap_in_any_stream(events)
     seats = {"monitoring": ADDRESSES, "spam_check": 0}
     assert await platform.seats_at_gateway(tenant.organization_id) == seats

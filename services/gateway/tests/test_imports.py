@@ -17,6 +17,7 @@ from berth_events.contracts import (
     AccountRemoved,
     AccountRequested,
     EmailWorkspaceCreated,
+    ImportProgressed,
     WorkspaceImportRequested,
 )
 from berth_events.runtime.store import Context
@@ -369,6 +370,54 @@ async def test_a_rejected_workspace_stops_an_import_until_it_works(harness: Gate
     told = [json.loads(line.removeprefix("data: ")) for line in (await watching).text.splitlines() if "data: " in line]
     assert [each["state"] for each in told if each["state"] != "running"] == ["stopped", "finished"]
     assert [each["progress"]["percent"] for each in told] == sorted(each["progress"]["percent"] for each in told)
+
+
+async def test_progress_is_published_by_tenths(harness: GatewayHarness, project: Project) -> None:
+    await harness.subscribe(project.organization_id, monitoring=40)
+    workspace_id = await workspace(project)
+    [created] = await harness.published()
+    assert isinstance(created, EmailWorkspaceCreated)
+    made = await imported(
+        project, workspace_id, [*(f"a{each}@acme.test" for each in range(38)), "no address", "nor this"]
+    )
+    asked = await requests(harness)
+    told: list[ImportProgressed] = []
+
+    async def announced() -> list[tuple[str, int]]:
+        """What three replicas say that look at once, and then once more."""
+        for _ in range(2):
+            await asyncio.gather(*(harness.gateway.announcer.announce() for _ in range(3)))
+        new = [event for event in await harness.published() if isinstance(event, ImportProgressed)]
+        told.extend(new)
+        return [(event.state, event.pending) for event in new]
+
+    assert await announced() == [("running", 38)]
+    await harness.deliver(verified(asked[0], works=True))
+    assert await announced() == []
+    await harness.deliver(*(verified(event, works=True) for event in asked[1:12]))
+    assert await announced() == [("running", 26)]
+    await harness.deliver(workspace_result(created, works=False))
+    assert await announced() == [("stopped", 26)]
+    await harness.deliver(verified(asked[12], works=False))
+    assert await announced() == []
+    await project.http.delete(f"/v1/email-workspaces/{workspace_id}")
+    assert await announced() == [("finished", 0)]
+    assert await announced() == []
+    last = told[-1]
+    assert (last.total, last.rejected, last.connected, last.failed, last.removed) == (40, 2, 12, 1, 25)
+    assert (str(last.import_id), last.workspace_id) == (made["id"], workspace_id)
+    items = (await project.http.get(f"/v1/events?subject={made['id']}")).json()["items"]
+    assert [(item["type"], item["sequence"]) for item in items] == [("ImportProgressed", each) for each in (1, 2, 3, 4)]
+
+
+async def test_an_import_of_which_nothing_is_accepted_is_finished_at_once(
+    harness: GatewayHarness, project: Project
+) -> None:
+    assert (await project.http.post("/v1/imports", json={"accounts": [{"email": "nonsense"}]})).status_code == 202
+    await harness.gateway.announcer.announce()
+    [event] = await harness.published()
+    assert isinstance(event, ImportProgressed)
+    assert (event.state, event.rejected, event.workspace_id) == ("finished", 1, None)
 
 
 async def test_removing_the_workspace_ends_its_imports(project: Project) -> None:

@@ -43,6 +43,7 @@ from berth_gateway.domains.repository import DomainRepository
 from berth_gateway.feed import FeedReader, FeedTail
 from berth_gateway.fingerprints import Fingerprints
 from berth_gateway.housekeeping import Housekeeping
+from berth_gateway.imports.announcer import Announcer
 from berth_gateway.imports.commands import Imports
 from berth_gateway.imports.repository import ImportRepository
 from berth_gateway.imports.vetting import HostsOfOneImport, ImportVetting, ServersOfOneImport
@@ -96,6 +97,7 @@ class Gateway:
     projections: tuple[RebuildableProjection, ...]
     manager: ProcessManager
     housekeeping: Housekeeping
+    announcer: Announcer
     pollers: tuple[Part, ...]
     deliveries: Deliveries
     http: HttpClient
@@ -219,6 +221,7 @@ def compose(
         projections=(Views(), History(), WorkspaceViews()),
         manager=ProcessManager(accounts, changes, probes, seats, workspaces, clock),
         housekeeping=Housekeeping(pool, probes, clock),
+        announcer=Announcer(pool, store, imports, clock),
         pollers=(settled, audits, tail, import_settled, import_progress),
         deliveries=Deliveries(pool, queue, Messenger(http, box, clock), reader, Schedule(), clock),
         http=http,
@@ -249,6 +252,7 @@ async def build(settings: GatewaySettings) -> AsyncIterator[Parts]:
                     *(ActiveProjection(pool, bus, projection, parking, clock) for projection in gateway.projections),
                     Projector(pool, bus, gateway.manager, parking, clock, store=store),
                     gateway.housekeeping,
+                    gateway.announcer,
                     *gateway.pollers,
                     gateway.deliveries,
                 ],

@@ -52,6 +52,7 @@ from berth_events.contracts.domains import (
     domain_id,
 )
 from berth_events.contracts.envelope import Envelope, UnknownEvent
+from berth_events.contracts.imports import ImportProgressed
 from berth_events.contracts.schema import event_schema
 from berth_events.contracts.verifications import (
     AccountChecked,
@@ -120,6 +121,7 @@ __all__ = [
     "Event",
     "Finding",
     "Headers",
+    "ImportProgressed",
     "ImportedAccount",
     "InvalidRecord",
     "MailServer",

@@ -8,6 +8,7 @@ __all__ = [
     "BILLING",
     "CATALOGUE",
     "DOMAINS",
+    "IMPORTS",
     "PARTITIONS",
     "TOPICS",
     "VERIFICATIONS",
@@ -17,11 +18,12 @@ __all__ = [
 
 ACCOUNTS: Final = "berth.accounts.v1"
 WORKSPACES: Final = "berth.workspaces.v1"
+IMPORTS: Final = "berth.imports.v1"
 VERIFICATIONS: Final = "berth.verifications.v1"
 DOMAINS: Final = "berth.domains.v1"
 BILLING: Final = "berth.billing.v1"
 
-TOPICS: Final = (ACCOUNTS, WORKSPACES, VERIFICATIONS, DOMAINS, BILLING)
+TOPICS: Final = (ACCOUNTS, WORKSPACES, IMPORTS, VERIFICATIONS, DOMAINS, BILLING)
 
 #: Divides by 2, 3, 4 and 6 consumers. Changing it re-keys every aggregate.
 PARTITIONS: Final = 12
@@ -41,6 +43,7 @@ CATALOGUE: Final = {
     WORKSPACES: About(
         "/berth/gateway", "email workspace", "Email workspaces, and the imports of many addresses through them."
     ),
+    IMPORTS: About("/berth/gateway", "import", "How far imports of many addresses are."),
     VERIFICATIONS: About(
         "/berth/connector", "account or email workspace", "Whether mailboxes and workspaces work, and why not."
     ),

@@ -128,21 +128,22 @@ class ImportRepository:
 
     async def settled(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Those of the imports that do not get on any more, finished or stopped: how many rows are settled."""
-        marks = await self._marks(connection, import_ids)
+        marks = await self.marks(connection, import_ids)
         return {
             import_id: settled for import_id, (pending, (settled, rejected)) in marks.items() if rejected or not pending
         }
 
     async def moved(self, connection: "Connection", seen: Sequence[tuple[UUID, Mark]]) -> dict[tuple[UUID, Mark], Mark]:
         """Those of the imports that have got on since they looked like this."""
-        marks = await self._marks(connection, list({import_id for import_id, _ in seen}))
+        marks = await self.marks(connection, list({import_id for import_id, _ in seen}))
         return {
             (import_id, mark): marks[import_id][1]
             for import_id, mark in seen
             if import_id in marks and marks[import_id][1] != mark
         }
 
-    async def _marks(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, tuple[int, Mark]]:
+    async def marks(self, connection: "Connection", import_ids: Sequence[UUID]) -> dict[UUID, tuple[int, Mark]]:
+        """How many rows of each import are pending, and its mark."""
         rows = await connection.fetch(
             """SELECT i.import_id, c.pending, c.settled, c.pending > 0 AND s.workspace_id IS NOT NULL AS rejected
                  FROM import i

@@ -103,6 +103,24 @@ def test_a_wait_in_the_reply_is_read() -> None:
     assert (found.diagnosis.code, found.wait) == ("RATE_LIMITED", timedelta(seconds=178.755))
 
 
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("Too many login attempts, try again in 10 minutes", timedelta(minutes=10)),
+        ("Too many failed logins. Please wait 3 hours.", timedelta(hours=3)),
+        ("Authentication was rate limited. Check again in 120 seconds", timedelta(seconds=120)),
+        ("Request is throttled. Suggested Backoff Time: 178755 milliseconds", timedelta(seconds=178.755)),
+        ("Too many login attempts", None),
+        ("Too many login attempts, try again in 999999 hours", timedelta(days=1)),
+        (f"Request is throttled. Suggested Backoff Time: {10**30} milliseconds", timedelta(days=1)),
+        ("Temporary server error, try again in 10 minutes", None),  # its policy has waits of its own
+    ],
+)
+def test_a_wait_in_words_is_read_and_bounded(text: str, wait: timedelta | None) -> None:
+    reply = parse_reply("imap", f"BAD {text}")
+    assert TABLE.diagnose("imap", "auth_password", [reply], Origin(service="microsoft"), text).wait == wait
+
+
 def test_the_tagged_reply_wins_over_untagged_ones() -> None:
     replies = [parse_reply("imap", raw) for raw in ("A1 NO [AUTHENTICATIONFAILED] no", "BYE [UNAVAILABLE] later")]
     assert TABLE.diagnose("imap", "auth_password", replies, Origin(), "").diagnosis.code == "AUTH_BAD_CREDENTIALS"
@@ -161,4 +179,4 @@ def test_the_version_is_raised_with_every_change() -> None:
     digest = hashlib.sha256()
     for name in ("codes.csv", "diagnoses.csv", "words.csv"):
         digest.update((files("berth_connector.diagnosis") / name).read_bytes())
-    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.8", "4088aea4ff9d0a08")
+    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.9", "c08c5beabe392b40")

@@ -80,5 +80,29 @@ async def test_what_a_new_row_knows_is_unknown_no_more(kept: list[tuple[Scene, V
             assert reclassified(TABLE, then, parties(scene)) == verification
 
 
+async def test_history_of_a_table_that_knew_no_words_is_judged_by_them(
+    kept: list[tuple[Scene, Verification]],
+) -> None:
+    older = changed(lambda rule: None if rule.rule_id.startswith("words.") else rule)
+    changes = 0
+    for scene, verification in kept:
+        then = reclassified(older, verification, parties(scene))
+        changes += then != verification
+        assert reclassified(TABLE, then, parties(scene)) == verification, str(scene)
+    assert changes > 30
+
+
+async def test_what_a_row_said_that_is_gone_is_judged_anew(kept: list[tuple[Scene, Verification]]) -> None:
+    renamed = {"zoho.imap.imap_disabled", "google.smtp.app_password_required", "postfix.smtp.too_many_auth"}
+    older = changed(lambda rule: replace(rule, rule_id=f"gone.{rule.rule_id}") if rule.rule_id in renamed else rule)
+    gone = [(scene, verification) for scene, verification in kept if scene.rule.rule_id in renamed]
+    assert len(gone) == len(renamed)
+    for scene, verification in gone:
+        then = reclassified(older, verification, parties(scene))
+        assert then.diagnosis
+        assert then.diagnosis.rule_id == f"gone.{scene.rule.rule_id}"
+        assert reclassified(TABLE, then, parties(scene)) == verification, str(scene)
+
+
 def scene_reply(verification: Verification) -> str:
     return verification.diagnosis.reply if verification.diagnosis else ""

@@ -8,6 +8,7 @@ decides: those of what forbids any further attempt come first.
 A password is blamed only when no rule that matches says otherwise.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,10 @@ _BLAME: Final = "AUTH_BAD_CREDENTIALS"
 #: An answer to a credential with one of these is final, whatever it means: the same credential is not tried again.
 _REFUSALS: Final = frozenset({"no", "bad", "bye"})
 _MAX_REPLY: Final = 1000
+#: "Try again in 10 minutes." No reply makes us wait longer than a day.
+_WAIT: Final = re.compile(r"\b(?:in|after|wait|for) (\d{1,6}) ?(second|minute|hour)s?\b", re.IGNORECASE)
+_LONGEST_WAIT: Final = timedelta(days=1)
+_HONOURS_HINTS: Final = "honour_hint"
 
 Confidence = Literal["high", "medium", "low", "none"]
 
@@ -182,10 +187,18 @@ def _match(place: int, rule: Rule, protocol: str, step: str, reply: Reply, origi
     found = rule.pattern.search(reply.text)
     if found is None:
         return None
-    milliseconds = found.groupdict().get("backoff_ms")
-    wait = timedelta(milliseconds=int(milliseconds)) if milliseconds else None
+    wait = _wait(found, reply.text) if rule.retry_policy == _HONOURS_HINTS else None
     length = 1 if rule.rule_id.startswith(_WORDS) else len(found.group())
     return Match(rule, (provider, tokens, step_rank, length, -place), wait)
+
+
+def _wait(found: re.Match[str], text: str) -> timedelta | None:
+    """How long the reply asks us to wait: in a rule's own group, or in words."""
+    milliseconds = found.groupdict().get("backoff_ms")
+    if milliseconds:
+        return timedelta(milliseconds=min(int(milliseconds), _LONGEST_WAIT // timedelta(milliseconds=1)))
+    named = _WAIT.search(text)
+    return min(timedelta(**{f"{named[2].lower()}s": int(named[1])}), _LONGEST_WAIT) if named else None
 
 
 def _provider_rank(rule: Rule, origin: Origin) -> int:

@@ -327,6 +327,25 @@ async def test_what_cannot_be_deleted_was_still_delivered(start: Start) -> None:
         assert code(await servers.examine()) == ("delivered", None)
 
 
+@pytest.mark.parametrize("for_good", [False, True])
+async def test_what_could_not_be_deleted_because_the_connection_ended_is_deleted_over_another(
+    start: Start, *, for_good: bool
+) -> None:
+    async with start(sent=[(r" SEARCH ", FOUND)]) as servers:
+        answers: list[tuple[str, Answer]] = servers.imap.script.answers
+
+        async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not for_good:
+                answers.remove(hanging_up)
+            writer.close()
+
+        hanging_up: tuple[str, Answer] = (r" UID STORE ", hang_up)
+        answers.insert(0, hanging_up)
+        assert code(await servers.examine()) == ("delivered", None)
+        assert (servers.imap.connections, servers.smtp.connections) == (2, 1)
+        assert servers.commands("UID EXPUNGE") == ([] if for_good else ["UID EXPUNGE 7"] * 3)
+
+
 @pytest.mark.parametrize(
     ("command", "reply", "expected"),
     [

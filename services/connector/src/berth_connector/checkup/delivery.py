@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
@@ -100,12 +100,17 @@ class Delivery:
             connections += 1
             try:
                 async with self._mailbox() as (mailbox, log):
-                    return await self._send_and_find(mailbox, log)
+                    arrived = await self._send_and_find(mailbox, log)
+                    tidied = arrived is None or await self._tidy(mailbox)
             except Stopped as stopped:
                 may_pass = POLICIES[stopped.finding.diagnosis.retry_policy] is not None
                 if self._accepted is None or not may_pass or connections == _CONNECTIONS or self._left <= 0:
                     raise
                 _log.info("checkup.reconnects", checkup_id=str(self._errand.checkup_id))
+            else:
+                if not tidied:
+                    await self._tidy_anew()
+                return arrived
 
     async def _send_and_find(self, mailbox: Mailbox, log: StepLog) -> Arrived | None:
         total = self._means.limits.total
@@ -114,17 +119,13 @@ class Delivery:
                 arrived = await mailbox.find()
             if arrived is not None:  # sent by a run that was killed
                 self.handed_over = _date_of(arrived.header)
-                await self._tidy(mailbox)
                 return arrived
             if self._errand.sent_at is None:
                 await self._send()
             else:
                 self._resume(self._errand.sent_at)
         async with log.step("select", max(self._left, 0) + total, table_step="search"):
-            arrived = await self._wait(mailbox)
-        if arrived is not None:
-            await self._tidy(mailbox)
-        return arrived
+            return await self._wait(mailbox)
 
     def _resume(self, sent_at: datetime) -> None:
         """A run that was killed has sent it, and it is on its way: only the rest of the time is waited."""
@@ -161,13 +162,25 @@ class Delivery:
             await mailbox.news(min(pause, left))
             pause = min(2 * pause, longest)
 
-    async def _tidy(self, mailbox: Mailbox) -> None:
-        """Delete the message. What was found out stands when this fails."""
+    async def _tidy(self, mailbox: Mailbox) -> bool:
+        """Delete the message. What was found out stands when this fails.
+
+        Returns:
+            False when the connection was lost on it.
+        """
         try:
             async with asyncio.timeout(self._means.limits.total):
                 await mailbox.remove()
         except (Fault, *CONNECTION_ERRORS) as error:
             _log.warning("checkup.message_left", checkup_id=str(self._errand.checkup_id), error=type(error).__name__)
+            return isinstance(error, Fault)
+        return True
+
+    async def _tidy_anew(self) -> None:
+        """Delete the message over another connection."""
+        with suppress(Stopped):
+            async with self._mailbox() as (mailbox, _):
+                await self._tidy(mailbox)
 
     @property
     def _left(self) -> float:

@@ -224,8 +224,11 @@ async def test_without_the_old_secret_a_rejected_new_one_pauses_the_accounts(ben
     async with bench.vault_pool.acquire() as connection:
         await connection.execute("DELETE FROM vault.credential WHERE version = 1")
     asked = bench.asked
+    outages = bench.handler._by_kind["recheck"]._outages
+    noted = len(outages._everywhere.results)
     bench.advance(days=1.2)
     await bench.settle()
+    assert len(outages._everywhere.results) == noted, "nobody was asked, so nothing is known of the mail service"
     for account in accounts:
         assert await bench.said(account.account_id) == ["AccountConnected", "AccountDisconnected"]
         [*_, disconnected] = await bench.events(account.account_id)

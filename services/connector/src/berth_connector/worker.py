@@ -145,10 +145,10 @@ class VerifyHandler:
         result = await self._mailboxes.verify(uuid4(), ready.imap, ready.smtp, ready.grant)
         failure = result.verification.diagnosis
         code = failure.code if failure else None
-        turned_away = not (ready.via and ready.via.paused) and self._breaker.trips(
-            destination, request.account_id, code
-        )
-        outage = (worked or failure is None) and self._outages.explains(destination, request.account_id, code)
+        asked = ready.via is None or not ready.via.paused  # else the result says nothing of the mail service
+        turned_away = asked and self._breaker.trips(destination, request.account_id, code)
+        tells = asked and (worked or failure is None)
+        outage = tells and self._outages.explains(destination, request.account_id, code)
         return Verified(ready.request, result, destination, turned_away, ready.via, outage)
 
     async def record(

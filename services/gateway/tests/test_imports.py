@@ -326,6 +326,10 @@ async def test_each_row_keeps_its_first_result(harness: GatewayHarness, project:
     assert now["progress"]["percent"] == 100
     assert now["state"] == "finished"
     assert now["finished_at"] is not None
+    answer = await project.http.get(f"/v1/imports/{made['id']}/rejected.csv?state=failed&state=rejected")
+    _, line = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert line[:5] == ["2", "a1@acme.test", DIAGNOSIS.code, DIAGNOSIS.meaning, DIAGNOSIS.remedy]
+    assert (await project.http.get(f"/v1/imports/{made['id']}/rejected.csv?state=connected")).status_code == 422
     [failed] = await rows(project, made, "?state=failed")
     assert failed["diagnosis"]["code"] == failed["code"] == DIAGNOSIS.code
 

@@ -44,6 +44,7 @@ from berth_gateway.imports.schemas import (
     ImportPlan,
     ImportRowPage,
     Options,
+    RejectedState,
     RowState,
     WorkspaceImportInput,
 )
@@ -262,26 +263,37 @@ async def list_import_accounts(
     response_class=StreamingResponse,
     responses={
         200: {"content": {_CSV: {"schema": {"type": "string"}, "example": REJECTED}}},
-        **problems(*KEY, NotFound),
+        **problems(*KEY, NotFound, InvalidFields),
     },
 )
-async def download_rejected_rows(services: Provided, caller: ReadsWorkspaces, import_id: ImportId) -> Response:
-    """The rejected rows as a CSV file, each with reason and remedy. Passwords are not in it."""
+async def download_rejected_rows(
+    services: Provided,
+    caller: ReadsWorkspaces,
+    import_id: ImportId,
+    state: Annotated[
+        list[RejectedState] | None, Query(description="rows of these states; may be repeated. Default: `rejected`")
+    ] = None,
+) -> Response:
+    """The rejected rows as a CSV file, each with reason and remedy; or those that failed. Passwords are not in it."""
     async with services.pool.acquire() as connection:
         view = await _found(services, connection, caller, import_id)
     headers = {"Content-Disposition": f'attachment; filename="import-{view.number}-rejected.csv"'}
     return StreamingResponse(
-        _rejected(services, caller, import_id), media_type=f"{_CSV}; charset=utf-8", headers=headers
+        _rejected(services, caller, import_id, state or ["rejected"]),
+        media_type=f"{_CSV}; charset=utf-8",
+        headers=headers,
     )
 
 
-async def _rejected(services: Services, caller: Caller, import_id: UUID) -> AsyncIterator[str]:
+async def _rejected(
+    services: Services, caller: Caller, import_id: UUID, states: Sequence[RowState]
+) -> AsyncIterator[str]:
     yield ",".join(CSV_HEADING) + "\r\n"
     after: int | None = 0
     while after is not None:
         async with services.pool.acquire() as connection:
             rows = await services.import_repository.rows(
-                connection, caller.tenant.project_id, import_id, after=after, limit=_CSV_PAGE, states=["rejected"]
+                connection, caller.tenant.project_id, import_id, after=after, limit=_CSV_PAGE, states=states
             )
         yield csv_lines(rows)
         after = rows[-1].row if len(rows) == _CSV_PAGE else None

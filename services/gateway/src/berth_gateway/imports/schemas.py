@@ -23,6 +23,7 @@ __all__ = [
     "PlannedRow",
     "Progress",
     "Reason",
+    "RejectedState",
     "RowState",
     "Seats",
     "WorkspaceImportInput",
@@ -33,6 +34,8 @@ MAX_ROWS = 10_000
 
 Mode = Literal["per_row", "all_or_nothing"]
 RowState = Literal["rejected", "pending", "connected", "failed", "removed"]
+#: What somebody may want to mend and send again.
+RejectedState = Literal["rejected", "failed", "removed"]
 ImportState = Literal["running", "stopped", "finished"]
 
 

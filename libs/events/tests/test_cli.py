@@ -85,6 +85,7 @@ async def test_migrate_says_what_it_applied_and_has_nothing_to_do_the_next_time(
     assert [line for line in out.splitlines() if line.startswith("applied ")] == [
         "applied berth_events.runtime/0001_runtime.sql",
         "applied berth_events.runtime/0002_budgets.sql",
+        "applied berth_events.runtime/0003_leases.sql",
         "applied berth_testing.sample_service/0001_sample.sql",
     ]
     status, out, _ = await operator.run("migrate")

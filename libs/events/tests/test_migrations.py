@@ -13,7 +13,7 @@ from berth_events.runtime.database import Connection, connect
 from berth_events.runtime.migrations import MigrationChanged, NotMigrated, migrate, require_migrated
 from berth_testing.postgres import PostgresServer
 
-RUNTIME = ["berth_events.runtime/0001_runtime.sql", "berth_events.runtime/0002_budgets.sql"]
+RUNTIME = [f"berth_events.runtime/{file}.sql" for file in ("0001_runtime", "0002_budgets", "0003_leases")]
 Package = Callable[..., str]
 
 
@@ -73,7 +73,7 @@ async def test_a_file_that_fails_leaves_nothing(owner: Connection, package: Pack
         await migrate(owner, [name], role=role)
     assert await owner.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     package(_0002_b="CREATE TABLE b (n int)")
-    assert len(await migrate(owner, [name], role=role)) == 4
+    assert len(await migrate(owner, [name], role=role)) == 5
     await forget(owner, role)
 
 
@@ -149,7 +149,7 @@ async def test_several_who_start_at_the_same_moment_apply_everything_once(
     try:
         async with asyncio.timeout(30):
             applied = await asyncio.gather(*(migrate(each, [name], role=role) for each in connections))
-        assert sorted(map(len, applied)) == [0] * 6 + [3] * 3
+        assert sorted(map(len, applied)) == [0] * 6 + [4] * 3
         for connection in connections[:3]:
             assert await connection.fetchval("SELECT count(*) FROM a") == 1
     finally:
@@ -160,7 +160,8 @@ async def test_several_who_start_at_the_same_moment_apply_everything_once(
 
 
 async def test_what_an_operator_had_decided_before_the_budgets_still_holds(owner: Connection) -> None:
-    before, budgets = (files("berth_events.runtime").joinpath("migrations", name.partition("/")[2]) for name in RUNTIME)
+    folder = files("berth_events.runtime").joinpath("migrations")
+    before, budgets, *_ = (folder.joinpath(name.partition("/")[2]) for name in RUNTIME)
     await owner.execute(before.read_text(encoding="utf-8"))
     await owner.execute(
         """INSERT INTO work_destination (destination, max_in_flight, blocked_until)

@@ -18,6 +18,7 @@ from berth_events.contracts import (
     EmailWorkspaceVerified,
     Event,
     ImportedAccount,
+    MailServer,
     VerificationEvent,
     WorkspaceImportRequested,
 )
@@ -341,6 +342,52 @@ async def test_somebody_may_have_consented_meanwhile(bench: Any) -> None:
     await bench.settle()
     assert (await bench.said())[-1] == "EmailWorkspaceVerified"
     assert (await bench.said(account.account_id))[-1] == "AccountConnected"
+
+
+SMTP = MailServer(host="mail.test.example", port=465, security="tls", username=ADDRESS, mechanism="xoauth2")
+
+
+async def test_a_role_that_is_missing_is_found_before_the_first_mailbox(bench: Any) -> None:
+    """It is tried again by itself: consents spread slowly, and nobody tells us of them."""
+    await bench.create(bench.microsoft(ADDRESS, roles=("IMAP.AccessAsApp",)))
+    await bench.settle()
+    assert rejection(await bench.events()) == "OAUTH_ROLE_MISSING"
+    accounts = [bench.account(f"m{number}@acme.example", smtp=SMTP, import_id=uuid4()) for number in range(30)]
+    await bench.take(*accounts)
+    await bench.settle()
+    assert await bench.verdicts() == []  # put off
+    assert bench.peer.connections == 0
+    bench.application.roles = ("IMAP.AccessAsApp", "SMTP.SendAsApp")
+    bench.advance(minutes=8)
+    await bench.work()
+    assert await bench.said() == ["EmailWorkspaceRejected", "EmailWorkspaceVerified"]
+
+
+async def test_a_role_that_is_taken_away_later_stops_the_workspace(bench: Any) -> None:
+    await bench.create(bench.microsoft(ADDRESS))
+    accounts = [bench.account(f"m{number}@acme.example", imap=SMTP, smtp=None) for number in range(30)]
+    await bench.settle()
+    bench.application.roles = ("SMTP.SendAsApp",)
+    bench.advance(hours=2)
+    await bench.take(*accounts)
+    await bench.settle()
+    assert await bench.said() == ["EmailWorkspaceVerified", "EmailWorkspaceRejected"]
+    assert rejection(await bench.events()) == "OAUTH_ROLE_MISSING"
+    assert await bench.verdicts() == ["AccountConnectionFailed"] * 30
+    assert bench.asked <= 4
+
+
+async def test_a_role_that_only_some_mailboxes_need_stops_no_others(bench: Any) -> None:
+    reading, both = bench.account(), bench.account("m1@acme.example", smtp=SMTP)
+    await bench.take(reading, both)
+    await bench.create(bench.microsoft(ADDRESS, "m1@acme.example", roles=("IMAP.AccessAsApp",)))
+    bench.advance(seconds=3)
+    await bench.settle()
+    assert await bench.said() == ["EmailWorkspaceVerified"]
+    assert await bench.said(reading.account_id) == ["AccountConnected"]
+    [failed] = await bench.events(both.account_id)
+    assert failed.verification.diagnosis.code == "OAUTH_ROLE_MISSING"
+    assert "SMTP.SendAsApp" in failed.verification.diagnosis.meaning
 
 
 @pytest.mark.parametrize("provider", ["google", "microsoft"])

@@ -15,6 +15,7 @@ from berth_connector.lifecycle import decide
 from berth_connector.oauth import (
     concerns_domain,
     concerns_workspace,
+    lacks_role,
 )
 from berth_connector.outages import Outages
 from berth_connector.policies import is_final
@@ -239,6 +240,9 @@ class VerifyHandler:
                 # the old secret has ended before the new one was proven: go on with that one. Or find it paused, and wait
                 await self._queue.schedule(connection, [again(job, self._clock.now())])
                 return False
+        elif lacks_role(diagnosis) and workspace.state != "rejected":
+            # which finds out whether all of its accounts need the role
+            await self._queue.schedule(connection, [self._proof_of(job, via, timedelta())])
         elif concerns_domain(diagnosis) and workspace.state != "rejected":
             # which finds out whether it works for any domain
             server = verified.request.imap or verified.request.smtp

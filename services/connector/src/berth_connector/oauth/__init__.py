@@ -4,7 +4,7 @@ from berth_connector.oauth.google import GoogleGrants
 from berth_connector.oauth.grants import WorkspaceKey
 from berth_connector.oauth.microsoft import IMAP_ROLE, SMTP_ROLE, MicrosoftGrants
 from berth_connector.oauth.session import Sessions, origin_of
-from berth_connector.oauth.tokens import TokenSource, concerns_domain, concerns_workspace
+from berth_connector.oauth.tokens import TokenSource, concerns_domain, concerns_workspace, lacks_role
 
 __all__ = [
     "IMAP_ROLE",
@@ -16,5 +16,6 @@ __all__ = [
     "WorkspaceKey",
     "concerns_domain",
     "concerns_workspace",
+    "lacks_role",
     "origin_of",
 ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from berth_events.contracts import Diagnosis
     from berth_events.runtime.clock import Clock
 
-__all__ = ["THREADS", "THREADS_PER_KEY", "TokenSource", "concerns_domain", "concerns_workspace"]
+__all__ = ["THREADS", "THREADS_PER_KEY", "TokenSource", "concerns_domain", "concerns_workspace", "lacks_role"]
 
 #: Grants at once in this process, of each provider: one that is slow holds up nobody who asks the other.
 THREADS: Final = 8
@@ -64,7 +64,12 @@ def concerns_workspace(provider: str, diagnosis: "Diagnosis") -> bool:
         return True
     policy = POLICIES[diagnosis.retry_policy]
     lasting = policy is None or not policy.transient
-    return provider == "microsoft" and lasting and diagnosis.code != "OAUTH_ROLE_MISSING"
+    return provider == "microsoft" and lasting and not lacks_role(diagnosis)
+
+
+def lacks_role(diagnosis: "Diagnosis") -> bool:
+    """Whether there is a token, but without a role that was needed: of every mailbox that needs it."""
+    return diagnosis.code == "OAUTH_ROLE_MISSING"
 
 
 def concerns_domain(diagnosis: "Diagnosis") -> bool:

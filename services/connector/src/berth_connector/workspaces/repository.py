@@ -34,6 +34,7 @@ __all__ = [
     "save",
     "set_expiry",
     "subjects",
+    "used_by_all",
     "verify",
 ]
 
@@ -218,6 +219,17 @@ async def subjects(connection: "Connection", workspace_id: UUID, limit: int) -> 
         limit,
     )
     return [row["name"] for row in rows]
+
+
+async def used_by_all(connection: "Connection", workspace_id: UUID) -> tuple[bool, bool]:
+    """Whether all accounts of the workspace use IMAP, and SMTP; one without accounts is for accounts that use both."""
+    row = await connection.fetchrow(
+        """SELECT coalesce(bool_and(imap IS NOT NULL AND NOT imap_issue), true) AS imap,
+                  coalesce(bool_and(smtp IS NOT NULL), true) AS smtp
+             FROM account WHERE workspace_id = $1""",
+        workspace_id,
+    )
+    return (row["imap"], row["smtp"]) if row else (True, True)
 
 
 async def resumable(connection: "Connection", workspace_id: UUID, now: datetime) -> Sequence[UUID]:

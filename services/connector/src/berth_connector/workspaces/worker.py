@@ -1,6 +1,7 @@
 """Proves the credential of an email workspace, and says whether its accounts can be verified with it."""
 
 import random
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -10,7 +11,15 @@ import structlog
 
 from berth_connector import repository as accounts
 from berth_connector.diagnosis import Finding
-from berth_connector.oauth import TokenSource, WorkspaceKey, concerns_domain, concerns_workspace
+from berth_connector.oauth import (
+    IMAP_ROLE,
+    SMTP_ROLE,
+    TokenSource,
+    WorkspaceKey,
+    concerns_domain,
+    concerns_workspace,
+    lacks_role,
+)
 from berth_connector.policies import next_attempt, recheck_after
 from berth_connector.probe import TokenGrant
 from berth_connector.requests import recheck_of
@@ -88,11 +97,13 @@ class WorkspaceHandler:
         """Ask for a token. None: there is nothing to prove any more.
 
         A Google workspace is proven with its mailboxes, because a service account gets tokens of its own without any
-        delegation. Where none is known, or none of them exists, such a token still proves the key.
+        delegation. Where none is known, or none of them exists, such a token still proves the key. A Microsoft workspace's
+        token has to have the roles that all of its mailboxes need.
         """
         async with self._pool.acquire() as connection:
             workspace = await repository.find(connection, job.key)
             known = await repository.subjects(connection, job.key, MAX_SUBJECTS)
+            used = await repository.used_by_all(connection, job.key)
         if workspace is None:
             return None
         subjects = list(dict.fromkeys([*known, *job.payload["subjects"]]))[:MAX_SUBJECTS]
@@ -102,7 +113,10 @@ class WorkspaceHandler:
         except CredentialErased:
             _log.info("workspace.obsolete", workspace_id=str(job.key), because="credential erased")
             return None
-        return Proof(key, await self._prove(key, credential, subjects if key.provider == "google" else []))
+        if key.provider == "google":
+            return Proof(key, await self._prove(key, credential, subjects))
+        roles = frozenset(role for role, is_used in zip((IMAP_ROLE, SMTP_ROLE), used, strict=True) if is_used)
+        return Proof(key, await self._ask(key, credential, None, roles))
 
     async def record(self, connection: "Connection", job: "Job", result: Proof | None) -> None:
         """Say what came out, once; when the workspace works, look at its accounts that do not."""
@@ -117,7 +131,8 @@ class WorkspaceHandler:
                 await self._accept(connection, job, workspace)
             return
         diagnosis = result.finding.diagnosis
-        refused = concerns_workspace(result.key.provider, diagnosis) or concerns_domain(diagnosis)
+        of_all = concerns_workspace(result.key.provider, diagnosis)
+        refused = of_all or concerns_domain(diagnosis) or lacks_role(diagnosis)
         if refused:
             await reject(self._store, connection, job, workspace, result.key, diagnosis)
         failures = await repository.count_failure(connection, job.key)
@@ -143,8 +158,10 @@ class WorkspaceHandler:
                 return finding
         return denied or await self._ask(key, credential, None)
 
-    async def _ask(self, key: WorkspaceKey, credential: Credential, subject: str | None) -> Finding | None:
-        fetch = partial(self._tokens.token, key, subject, credential, fresh=True, ask_anyway=True)
+    async def _ask(
+        self, key: WorkspaceKey, credential: Credential, subject: str | None, roles: AbstractSet[str] = frozenset()
+    ) -> Finding | None:
+        fetch = partial(self._tokens.token, key, subject, credential, roles=roles, fresh=True, ask_anyway=True)
         return await self._identity.diagnose(TokenGrant(service=key.provider, fetch=fetch))
 
     async def _accept(self, connection: "Connection", job: "Job", workspace: Workspace) -> None:

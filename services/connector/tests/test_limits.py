@@ -12,6 +12,7 @@ from berth_connector.origins import SERVICES
 from berth_connector.politeness import shipped_rules
 from berth_connector.politeness.cli import limits
 from berth_connector.politeness.limits import SCOPES, LimitRefused, checked_limit, checked_name, shipped
+from berth_connector.politeness.providers import provider_of, providers
 from berth_events.runtime.budgets import Limits
 from berth_events.runtime.service import migrate_service
 from berth_net import Policy
@@ -29,11 +30,18 @@ def test_what_is_shipped_is_about_something_and_says_why() -> None:
         values = {field: getattr(one.limit, field) for field in ("max_in_flight", "per_minute", "max_refusals")}
         assert checked_limit(scope, values) == one.limit
         assert one.why
-    assert {name for scope, name in shipped() if scope == "provider"} == {"*", *SERVICES}
+    assert {name for scope, name in shipped() if scope == "provider"} == {"*", *SERVICES} <= {"*", *providers()}
     holding = Limits(shipped_rules(Policy()), {})
     for destination in ("google", "oauth:google", "8.8.8.8", "2a00::/64", "mail.test.example"):
         assert holding.of_destination(destination).max_in_flight
     assert holding.of_destination("8.8.8.8").max_refusals == 4
+
+
+def test_large_hosters_are_one_destination_each() -> None:
+    assert provider_of("imap.hostinger.com") == provider_of("smtp.hostinger.com") == "hostinger"
+    assert provider_of("imap.gmail.com") == "google"
+    assert provider_of("hostinger.com.test.example") is provider_of("nothostinger.com") is provider_of("com") is None
+    assert checked_name("provider", "ionos") == "ionos"
 
 
 @pytest.mark.parametrize(

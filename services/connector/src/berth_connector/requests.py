@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from berth_connector.origins import of_host
+from berth_connector.politeness.providers import provider_of
 from berth_events.contracts import (
     AccountCredentialsReplaced,
     AccountRequested,
@@ -64,7 +64,7 @@ def destination_of(settings: ConnectionSettings) -> str:
     """What simultaneous runs are counted by: the mail service when it is a known one, else the host, until it is looked up."""
     server = settings.imap or settings.smtp
     host = server.host if server else ""
-    return of_host(host).service or host
+    return provider_of(host) or host
 
 
 def work_of(

@@ -2,5 +2,6 @@
 
 from berth_connector.politeness.limits import LimitRefused, shipped_rules
 from berth_connector.politeness.places import Elsewhere, Places
+from berth_connector.politeness.providers import provider_of
 
-__all__ = ["Elsewhere", "LimitRefused", "Places", "shipped_rules"]
+__all__ = ["Elsewhere", "LimitRefused", "Places", "provider_of", "shipped_rules"]

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final
 from uuid import UUID
 
-from berth_connector.origins import SERVICES
+from berth_connector.politeness.providers import providers
 from berth_events.runtime.budgets import Limit, Rules
 from berth_net import Address, HostRefused, Policy, canonical_name
 from berth_net.addresses import in_networks, unwrap
@@ -122,8 +122,8 @@ def checked_name(scope: str, name: str) -> str:
     except (HostRefused, ValueError) as error:
         wanted = {"address": "an IP address", "host": "a host name", "organization": "the organization's id (a UUID)"}
         raise LimitRefused("name", f"give {wanted[scope]}, or *" if scope in wanted else f"{error}, or *") from error
-    if name not in SERVICES:
-        raise LimitRefused("name", f"give one of {', '.join(SERVICES)}, or *")
+    if name not in providers():
+        raise LimitRefused("name", f"give one of {', '.join(providers())}, or *")
     return name
 
 

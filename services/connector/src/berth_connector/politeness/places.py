@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from berth_connector.origins import of_host
 from berth_connector.politeness.limits import address_name
+from berth_connector.politeness.providers import provider_of
 from berth_net import HostGuard, HostNotFound, HostRefused, LookupFailed
 from berth_net.addresses import unwrap
 
@@ -52,12 +52,12 @@ class Places:
         return destination if room else Elsewhere(destination)
 
     async def _destination(self, host: str) -> str | None:
-        """The service, or the lowest address, so that the order of the answer does not matter; None when it is not known.
+        """The provider, or the lowest address, so that the order of the answer does not matter; None when it is not known.
 
         Servers in networks of the operator's own keep their names. Whatever is wrong with the host the verification finds.
         """
-        if service := of_host(host).service:
-            return service
+        if provider := provider_of(host):
+            return provider
         try:
             async with asyncio.timeout(_RESOLVE_S):
                 addresses = await self._guard.resolve(self._guard.check_name(host))

@@ -150,7 +150,7 @@ async def test_an_endpoint_that_drips_ends_too(provider: str, asker: Asker, monk
     began = time.monotonic()
     found = await asker.diagnosis()
     assert found.rule_id == "net.token.silent"
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     asker.service.identity.fault = None
     assert await asker.token()
 
@@ -169,14 +169,14 @@ async def test_a_tenant_whose_grants_hang_holds_up_nobody_else(asker: Asker, ser
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(1)
+        await asyncio.sleep(6)
         running -= 1
 
     service.identity.fault = slow
     hanging = [asyncio.create_task(asker.token(mailbox)) for mailbox in mailboxes[1:]]
     await until(lambda: running == THREADS_PER_KEY, within=5)
     service.identity.fault = None
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(5):
         await asyncio.gather(*(other.token() for other in others))
     for task in hanging:
         task.cancel()
@@ -196,7 +196,7 @@ async def test_whoever_waits_for_a_hanging_endpoint_waits_no_longer_than_the_lim
     began = time.monotonic()
     found = await asyncio.gather(*map(asker.diagnosis, mailboxes[1:]))
     assert {one.code for one in found} == {"PROVIDER_TEMPORARY"}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -260,6 +260,13 @@ def test_no_more_refusals_than_allowed_ever_fall_into_the_window(pauses: list[in
         assert sum(at - REFUSAL_WINDOW < other <= at for other in refused_at) <= most
 
 
+async def test_a_trusted_destination_is_not_written_again(connection: Connection, clock: SteppingClock) -> None:
+    queue = queue_of(clock)
+    for _ in range(105):
+        await queue.note_sign_in(connection, "mail", refused=False)
+    assert await connection.fetchval("SELECT let_in FROM work_destination") == 100
+
+
 async def test_refusals_are_forgotten_when_they_are_over(connection: Connection, clock: SteppingClock) -> None:
     queue = queue_of(clock, destination=Limit(20, None, 2))
     await queue.request(connection, items(A, "mail", 50))

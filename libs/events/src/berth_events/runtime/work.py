@@ -208,15 +208,16 @@ class WorkQueue:
     async def note_sign_in(self, connection: "Connection", destination: str, *, refused: bool) -> None:
         """Note that a destination has refused a sign-in, or let one in. Only where refusals are limited it matters.
 
-        Call it late in a transaction: all runs of the destination write the same row.
+        Call it late in a transaction: runs of one destination write the same row, until it is trusted.
         """
         now = self._clock.now()
         if not refused:
             await connection.execute(
-                """INSERT INTO work_destination AS known (destination, egress, let_in, until) VALUES ($1, $2, 1, $3)
+                """INSERT INTO work_destination AS known (destination, egress, let_in, until)
+                   SELECT $1, $2, 1, $3
+                    WHERE NOT EXISTS (SELECT FROM work_destination WHERE destination = $1 AND egress = $2 AND let_in >= $4)
                    ON CONFLICT (destination, egress) DO UPDATE
-                      SET let_in = known.let_in + 1, until = greatest(known.until, excluded.until)
-                    WHERE known.let_in < $4""",
+                      SET let_in = known.let_in + 1, until = greatest(known.until, excluded.until)""",
                 destination,
                 self._egress,
                 now,

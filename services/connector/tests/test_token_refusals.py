@@ -96,7 +96,7 @@ def refuses(error: str, text: str, *, alone: bool) -> Any:
     return fault
 
 
-@pytest.mark.parametrize("text", ["Account suspended", "Bad Request", ""])
+@pytest.mark.parametrize("text", ["Reauthentication is needed", "Bad Request", ""])
 async def test_words_that_nobody_knows_stop_one_mailbox_and_no_workspace(text: str, asker: Asker) -> None:
     """What Google says of suspended users is not documented: the key is tried alone before the workspace is blamed."""
     asker.google(ADA, BOB, EVE)
@@ -114,7 +114,7 @@ async def test_words_that_nobody_knows_stop_one_mailbox_and_no_workspace(text: s
 
 async def test_the_same_words_about_the_key_are_those_of_the_workspace(asker: Asker) -> None:
     asker.google(ADA, BOB)
-    asker.service.identity.fault = refuses("invalid_grant", "Account suspended", alone=False)
+    asker.service.identity.fault = refuses("invalid_grant", "Reauthentication is needed", alone=False)
     found = await asker.diagnosis(ADA)
     assert (found.retry_policy, found.rule_id) == ("never_pause_workspace", "fallback.oauth.invalid_grant")
     asked = asker.asked

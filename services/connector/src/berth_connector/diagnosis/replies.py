@@ -36,7 +36,9 @@ _IMAP_TAG: Final = re.compile(rf"\A\S+\s+(?=(?:{_STATUS})\b)", re.IGNORECASE)
 _SMTP: Final = re.compile(
     r"(?:(?P<code>\d{3})(?=[ -]|$)[ -]?)?(?:(?P<enhanced>\d\.\d{1,3}\.\d{1,3})(?=\s|$))?\s*(?P<text>.*)", re.DOTALL
 )
-_POP3: Final = re.compile(r"(?P<status>-ERR|\+OK)\s*(?:\[(?P<code>[^\]]+)\]\s*)?(?P<text>.*)", re.DOTALL | re.IGNORECASE)
+_POP3: Final = re.compile(
+    r"(?P<status>-ERR|\+OK)\s*(?:\[(?P<code>[^\]]+)\]\s*)?(?P<text>.*)", re.DOTALL | re.IGNORECASE
+)
 _AADSTS: Final = re.compile(r"AADSTS\d+", re.IGNORECASE)
 _HTTP_ERROR: Final = re.compile(
     r"(?:(?P<status>\d{3})\s+)?(?:(?P<error>[A-Za-z_]+):\s+)?(?:AADSTS\d+:\s*)?(?P<text>.*)", re.DOTALL

@@ -39,7 +39,7 @@ _MAX_TOKENS: Final = 20_000
 _MAX_REFUSALS: Final = 10_000
 #: A token is used until then, one of a short life until half of it.
 _BEFORE_EXPIRY: Final = timedelta(minutes=1)
-#: A token that was refused by a mail server is not fetched anew when it is younger.
+#: A token for all mailboxes of a tenant that a mail server has refused for one of them is not fetched anew when it is younger.
 _FRESH: Final = timedelta(minutes=1)
 #: How long what was refused is not asked for again, unless somebody wants to know.
 _REMEMBERED: Final = timedelta(minutes=4)
@@ -225,7 +225,8 @@ class TokenSource:
         if found is None or now >= found.expires_at - min(_BEFORE_EXPIRY, (found.expires_at - found.issued_at) / 2):
             return None
         lacking = found.roles is not None and not roles <= found.roles
-        return None if (fresh or lacking) and now - found.issued_at > _FRESH else found
+        is_young = token_id[1] is None and now - found.issued_at <= _FRESH
+        return None if (fresh or lacking) and not is_young else found
 
     def _diagnosis(self, fault: Fault, service: str) -> "Diagnosis":
         return self._table.diagnose("oauth", "token", fault.replies, Origin(service=service), "").diagnosis

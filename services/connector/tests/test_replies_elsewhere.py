@@ -47,6 +47,28 @@ def test_nobody_is_wrongly_blamed_for_the_password() -> None:
     assert not blamed, "\n".join(blamed)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "frame"),
+    [
+        ("smtp", "535 5.7.8 Error: authentication failed: {}"),
+        ("smtp", "535 5.7.0 Login failed. {}"),
+        ("smtp", "535 Incorrect authentication data: {}"),
+        ("imap", "NO [AUTHENTICATIONFAILED] Authentication failed. {}"),
+        ("imap", "NO Login failed: {}"),
+        ("imap", "NO Invalid credentials: {}"),
+    ],
+)
+def test_a_reason_behind_the_refusal_is_heeded(protocol: str, frame: str) -> None:
+    """Whatever it is, in whatever language; a word alone is none."""
+    others = [one for one in WORDS if one.step == "auth_password" and BLAME not in one.codes]
+    texts = {text for one in others if len((text := one.parsed.text).split()) > 1 and not text.startswith("Check your")}
+    assert len(texts) > 500
+    framed = [replace(others[0], protocol=protocol, reply=frame.format(text)) for text in sorted(texts)]
+    for origin in (Origin(), Origin(software="sw:postfix"), Origin(software="sw:cyrus"), Origin(service="zoho")):
+        blamed = [one.reply for one in framed if one.diagnosed(TABLE, origin).code == BLAME]
+        assert not blamed, (origin, blamed)
+
+
 def test_who_has_to_act_and_whether_to_try_again_follow() -> None:
     for one in ALL:
         found = one.diagnosed(TABLE)

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 #: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the files.
-TABLE_VERSION: Final = "2026-11-21.10"
+TABLE_VERSION: Final = "2026-11-21.11"
 #: The code of a reply that no rule matches.
 UNKNOWN: Final = "UNKNOWN"
 

@@ -372,5 +372,5 @@ async def test_a_mailbox_of_a_workspace_signs_in_with_its_token(bench: Any) -> N
     [grant] = examiner.grants
     assert grant
     assert grant.service == "google"
-    assert await grant.fetch()
+    assert await grant.fetch() != await grant.fetch()  # one that has just begun
     assert "AccountCheckedUp" in await bench.said(account.account_id)

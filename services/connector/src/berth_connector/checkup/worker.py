@@ -138,7 +138,8 @@ class CheckupHandler:
         if account is None:
             return None
         try:
-            ready = await self._sign_in.prepare(account.request, imap_too=not account.imap_issue)
+            # a fresh token outlives the wait, and is not one that was revoked meanwhile
+            ready = await self._sign_in.prepare(account.request, imap_too=not account.imap_issue, fresh=True)
         except CredentialErased:  # removed, or replaced: the event that says so is on its way
             return _Later(_PAUSE)
         if isinstance(ready, NotYet | Erased):

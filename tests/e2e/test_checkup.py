@@ -1,5 +1,7 @@
 """A checkup from the request to what the audit makes of it: real services, Dovecot, Postfix and NSD."""
 
+from uuid import UUID
+
 import pytest
 
 from berth_testing.mail_bed import MailBed
@@ -34,5 +36,7 @@ async def test_a_checkup_shows_how_mail_is_delivered_and_the_audit_learns_from_i
     assert 0 < checkup["delay_ms"] < 60_000
     assert account["domain"]["dkim_selector"] == "bed"
     assert account["domain"]["checks"]["dkim"] == "pass"
-    rows = await platform.fetch("connector", "SELECT type FROM event WHERE type = 'AccountCheckedUp'")
+    rows = await platform.fetch(
+        "connector", "SELECT type FROM event WHERE type = 'AccountCheckedUp' AND stream_id = $1", UUID(account_id)
+    )
     assert len(rows) == 1

@@ -1,6 +1,6 @@
-"""IMAP and SMTP over TLS on loopback that wait before every reply: `python -m benchmarks.slow_servers CERTIFICATE`.
+"""IMAP and SMTP over TLS on loopback that wait before every reply: `python -m benchmarks.slow_servers FOLDER`.
 
-Prints the ports as JSON.
+Issues its certificates in the new folder and prints the ports as JSON, and how long a verification takes.
 """
 
 import asyncio
@@ -10,15 +10,18 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import uvloop
 
-__all__ = ["REPLIES", "WAIT_S"]
+from berth_testing.certificates import issue_certificates
 
-WAIT_S: Final = 3.0
+__all__: list[str] = []
+
+_WAIT_S: Final = 3.0
 #: How often a verification waits at each.
-REPLIES: Final = {"imap": 6, "smtp": 4}
+_REPLIES: Final = {"imap": 5, "smtp": 4}
 _CAPABILITIES: Final = "IMAP4rev1 SASL-IR ID AUTH=PLAIN"
 
 
@@ -44,26 +47,28 @@ async def _serve(
     greeting: str, answer: Callable[[str], str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
-        await asyncio.sleep(WAIT_S)
+        await asyncio.sleep(_WAIT_S)
         writer.write(greeting.encode())
         while line := (await reader.readline()).decode().strip():
-            await asyncio.sleep(WAIT_S)
+            await asyncio.sleep(_WAIT_S)
             writer.write(answer(line).encode())
     writer.transport.abort()
 
 
-async def _run(certificate: str) -> None:
+async def _run(folder: Path) -> None:
+    issue_certificates(folder)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(f"{certificate}.crt", f"{certificate}.key")
+    tls.load_cert_chain(folder / "good.crt", folder / "good.key")
     greetings = {"imap": f"* OK [CAPABILITY {_CAPABILITIES}] ready\r\n", "smtp": "220 slow.test.example ESMTP\r\n"}
     ports = {}
     for name, answer in (("imap", _imap), ("smtp", _smtp)):
         serve = partial(_serve, greetings[name], answer)
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=4096)
         ports[name] = server.sockets[0].getsockname()[1]
-    print(json.dumps(ports), flush=True)
+    # the longer exchange decides how long a verification takes
+    print(json.dumps({"ports": ports, "seconds": max(_REPLIES.values()) * _WAIT_S}), flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(_run(sys.argv[1]))
+    uvloop.run(_run(Path(sys.argv[1])))

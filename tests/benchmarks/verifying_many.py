@@ -1,6 +1,6 @@
 """How much memory a process needs for 3,000 verifications in flight: the second part of `make bench-verify`.
 
-The servers are another process. They speak TLS and wait before every reply, so that a verification takes 18 s; the
+The servers are another process. They speak TLS and wait before every reply, so that a verification takes 15 s; the
 prober has its usual limits. Verifications begin at an even pace until so many are in flight, and each that ends is replaced by
 another one until twice as many are done.
 """
@@ -18,26 +18,23 @@ from uuid import uuid4
 
 import uvloop
 
-from benchmarks.slow_servers import REPLIES, WAIT_S
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.probe import Login, Prober, client_context
 from berth_events.contracts import MailServer
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.garbage import keep_loaded
 from berth_net import Address, HostGuard, Policy
-from berth_testing.certificates import HOSTS, issue_certificates
 
 __all__: list[str] = []
 
 _HOST: Final = "mail.test.example"
+_ADDRESS: Final = "127.0.0.1"
 _IN_FLIGHT: Final = 3000
-#: The longer exchange decides how long one takes.
-_PER_SECOND: Final = _IN_FLIGHT / (max(REPLIES.values()) * WAIT_S)
 
 
 class _Known:
-    async def addresses(self, host: str) -> tuple[Address, ...]:
-        return (ip_address(HOSTS[host]),)
+    async def addresses(self, _host: str, /) -> tuple[Address, ...]:
+        return (ip_address(_ADDRESS),)
 
 
 def _resident() -> float:
@@ -46,7 +43,7 @@ def _resident() -> float:
     return pages * 4096 / 1e6
 
 
-async def _measure(ca_file: Path, ports: dict[str, int]) -> None:
+async def _measure(ca_file: Path, ports: dict[str, int], seconds: float) -> None:
     guard = HostGuard(_Known(), Policy.parse("127.0.0.0/29", ",".join(map(str, ports.values()))))
     prober = Prober(
         guard, client_context(ca_file), DiagnosisTable.load(), SystemClock(), local_hostname="bench.example"
@@ -70,7 +67,7 @@ async def _measure(ca_file: Path, ports: dict[str, int]) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as running:
         for number in range(2 * _IN_FLIGHT):
-            await asyncio.sleep(max(0, wall + number / _PER_SECOND - time.perf_counter()))
+            await asyncio.sleep(max(0, wall + number * seconds / _IN_FLIGHT - time.perf_counter()))
             await gate.acquire()
             running.create_task(verify()).add_done_callback(lambda _: gate.release())
             most = max(most, _resident())
@@ -83,14 +80,13 @@ def main() -> None:
     """Measure, and print it."""
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as folder:
         tls = Path(folder, "tls")
-        ca_file = issue_certificates(tls)
-        command = [sys.executable, "-m", "benchmarks.slow_servers", str(tls / "good")]
-        ports = Path(folder, "ports")
-        with ports.open("w") as output, subprocess.Popen(command, stdout=output) as servers:
+        command = [sys.executable, "-m", "benchmarks.slow_servers", str(tls)]
+        told = Path(folder, "told")
+        with told.open("w") as output, subprocess.Popen(command, stdout=output) as servers:
             try:
-                while not ports.read_text().endswith("\n"):
+                while not told.read_text().endswith("\n"):
                     time.sleep(0.1)
-                uvloop.run(_measure(ca_file, json.loads(ports.read_text())))
+                uvloop.run(_measure(tls / "ca.pem", **json.loads(told.read_text())))
             finally:
                 servers.terminate()
 

@@ -28,14 +28,39 @@ _NOTHING: Final = re.compile(r"(?!)")
 
 
 class Redactor:
-    """Replaces secrets by a mark.
+    """Replaces secrets by a mark. What is looked for is worked out when the first text comes.
 
     Args:
         secrets: passwords and tokens; empty ones are left out.
     """
 
+    __slots__ = ("_search", "_secrets")
+
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = [secret for secret in dict.fromkeys(secrets) if secret.strip()]
+        self._secrets = tuple(dict.fromkeys(secret for secret in secrets if secret.strip()))
+        self._search: _Search | None = None
+
+    def __repr__(self) -> str:
+        return "Redactor(***)"
+
+    def __call__(self, text: str) -> str:
+        """The text without the secrets. Of base64 that holds one, the whole run goes."""
+        return text if self.finds_nothing(text) else self._searching().redacted(text)
+
+    def finds_nothing(self, text: str) -> bool:
+        """Whether it is plain that no secret is in the text. Mostly there is none, and then no pattern has to be compiled."""
+        return self._searching().finds_nothing(text)
+
+    def _searching(self) -> "_Search":
+        if self._search is None:
+            self._search = _Search(self._secrets)
+        return self._search
+
+
+class _Search:
+    """What the secrets look like, wherever they are."""
+
+    def __init__(self, known: Sequence[str]) -> None:
         tokens = [secret for secret in known if _TOKEN.fullmatch(secret)]
         begun = [token[:_TOKEN_BEGINNING] for token in tokens]
         others = [secret for secret in known if secret not in tokens]
@@ -45,13 +70,8 @@ class Redactor:
         marks = [*self._forms, *self._encoded]
         self._marks = {mark.lower() for mark in marks} if not tokens and all(map(str.isascii, marks)) else None
 
-    def __repr__(self) -> str:
-        return "Redactor(***)"
-
-    def __call__(self, text: str) -> str:
-        """The text without the secrets. Of base64 that holds one, the whole run goes."""
-        if self.finds_nothing(text):
-            return text
+    def redacted(self, text: str) -> str:
+        """The text without them."""
         spans = [found.span() for pattern in (self._plain, self._tokens) for found in pattern.finditer(text)]
         spans += [_whole_run(text, *found.span()) for found in self._runs.finditer(text)]
         kept, end = [], 0
@@ -62,7 +82,7 @@ class Redactor:
         return "".join([*kept, text[end:]])
 
     def finds_nothing(self, text: str) -> bool:
-        """Whether it is plain that no secret is in the text. Mostly there is none, and then no pattern has to be compiled."""
+        """See `Redactor.finds_nothing`."""
         if self._marks is None or not text.isascii():
             return False
         lower = text.lower()

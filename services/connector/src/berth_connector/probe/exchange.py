@@ -9,6 +9,7 @@ from berth_connector.origins import recognise
 from berth_connector.probe.dial import Dialler, Limits, Security
 from berth_connector.probe.login import Login
 from berth_connector.probe.steplog import Protocol, StepLog
+from berth_connector.probe.stream import Stream
 from berth_connector.probe.wire import Wire
 from berth_events.contracts import StepName
 
@@ -61,12 +62,13 @@ async def prove(dialler: Dialler, limits: Limits, log: StepLog, login: Login, op
     Raises:
         Stopped: a step failed.
     """
-    async with (
-        signed_in(dialler, limits, log, login, open_session) as session,
+    stream, session = await _sign_in(dialler, limits, log, login, open_session)
+    try:
         # the sign-in has decided: a server that falls silent now has still proven the credential
-        log.step(log.plan[-1], limits.reply, optional=True) as note,
-    ):
-        note.message = await session.finish()
+        async with log.step(log.plan[-1], limits.reply, optional=True) as note:
+            note.message = await session.finish()
+    finally:
+        stream.abort()
 
 
 @asynccontextmanager
@@ -78,6 +80,16 @@ async def signed_in(
     Raises:
         Stopped: a step failed.
     """
+    stream, session = await _sign_in(dialler, limits, log, login, open_session)
+    try:
+        yield session
+    finally:
+        stream.abort()
+
+
+async def _sign_in(
+    dialler: Dialler, limits: Limits, log: StepLog, login: Login, open_session: Callable[[Wire], S]
+) -> tuple[Stream, S]:
     *_, capability_step, authenticate, last_step = log.plan
     host = await dialler.find(log, login.server)
     stream = await dialler.connect(log, host)
@@ -105,9 +117,10 @@ async def signed_in(
         async with log.step(authenticate, limits.authenticate, table_step=login.table_step) as note:
             login.check()
             note.message = f"Signed in with {await session.authenticate(login)}."
-        yield session
-    finally:
+    except BaseException:
         stream.abort()
+        raise
+    return stream, session
 
 
 async def _up_to_tls(session: Session) -> None:

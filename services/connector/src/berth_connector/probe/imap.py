@@ -5,8 +5,8 @@ Commands that do not depend on each other's answers are sent at once (section 5.
 
 import asyncio
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from berth_connector.diagnosis import parse_reply
@@ -24,8 +24,11 @@ _ID: Final = b'ID ("name" "Berth")'
 _BYE_GRACE_S: Final = 0.5
 #: Longer strings are sent as literals: Dovecot drops a line with a quoted string of about 1,024 characters.
 _QUOTED_LIMIT: Final = 500
+_CAPABILITY: Final = "* CAPABILITY "
 _LITERAL: Final = re.compile(r"\{(\d{1,12})\+?\}$")
 _TOLD: Final = re.compile(r"\[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
+#: Servers say the same to everybody: their capabilities are kept once.
+_REMEMBERED: Final = 128
 _STATUSES: Final = frozenset({"ok", "no", "bad"})
 
 
@@ -49,8 +52,15 @@ class Answer:
         return Fault.refused("imap", message, self.line, *telling)
 
 
+@lru_cache(_REMEMBERED)
+def _set_of(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 class ImapSession:
     """One IMAP connection. The server speaks first, and nothing is written before its greeting is known to be IMAP's."""
+
+    __slots__ = ("_capabilities", "_commands", "_left", "_takes_id", "_told", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -146,17 +156,17 @@ class ImapSession:
 
     async def _read_capabilities(self, tag: bytes) -> str:
         answer = await self._done(tag, "The server does not tell its capabilities.")
-        offered = [line[2:] for line in answer.untagged if line.upper().startswith("* CAPABILITY ")]
-        words = " ".join(offered).upper().split()
+        offered = [line for line in map(str.upper, answer.untagged) if line.startswith(_CAPABILITY)]
+        words = " ".join(line.removeprefix(_CAPABILITY) for line in offered)
         self._offer(words)
-        return " ".join(word for word in words if word != "CAPABILITY")
+        return words
 
     def _note_capabilities(self, line: str) -> str:
         """Take the capabilities that a server tells unasked; the words, none if it does not."""
         found = _TOLD.search(line)
         words = found[1].upper() if found else ""
         if words:
-            self._offer(words.split())
+            self._offer(words)
         return words
 
     def _mechanisms(self) -> set[str]:
@@ -165,8 +175,8 @@ class ImapSession:
             offered.add("LOGIN")  # the command
         return offered
 
-    def _offer(self, words: Iterable[str]) -> None:
-        self._capabilities = frozenset(words)
+    def _offer(self, words: str) -> None:
+        self._capabilities = _set_of(words)
         self._takes_id = self._takes_id or "ID" in self._capabilities
 
     async def _read_name(self, tag: bytes) -> str:
@@ -294,17 +304,14 @@ class ImapSession:
 
     async def _response(self) -> str:
         """One response line, with the literals inside it."""
-        line = part = await self._bounded_line()
+        line = part = await self._wire.read_line()
+        self._spend(len(part) + 2)
         while part.endswith("}") and (found := _LITERAL.search(part)):
             size = int(found[1])
             self._spend(size)
-            literal, part = await self._wire.read_exactly(size), await self._bounded_line()
+            literal, part = await self._wire.read_exactly(size), await self._wire.read_line()
+            self._spend(len(part) + 2)
             line += literal + part
-        return line
-
-    async def _bounded_line(self) -> str:
-        line = await self._wire.read_line()
-        self._spend(len(line) + 2)
         return line
 
     def _spend(self, count: int) -> None:

@@ -11,7 +11,8 @@ from uuid import UUID
 from berth_connector.diagnosis import DiagnosisTable, Finding
 from berth_connector.policies import POLICIES
 from berth_connector.probe.dial import Dialler, Limits
-from berth_connector.probe.exchange import LAST_STEPS, OpenSession, plan, prove
+from berth_connector.probe.exchange import LAST_STEPS, OpenSession, plan
+from berth_connector.probe.exchange import prove as prove_login
 from berth_connector.probe.grants import TokenGrant, fetch_token
 from berth_connector.probe.imap import ImapSession
 from berth_connector.probe.login import Login
@@ -100,7 +101,7 @@ class Prober:
             if login is not None
         }
         logs += exchanges.values()
-        proven: dict[str, bool] = {}
+        proven: dict[Protocol, bool] = {}
         if grant is None or token is not None:
             proven = await self._prove_all(exchanges, imap, smtp)
         findings = [log.finding for log in logs if log.finding]
@@ -135,22 +136,23 @@ class Prober:
 
     async def _prove_all(
         self, logs: dict[Protocol, StepLog], imap: Login | None, smtp: Login | None
-    ) -> dict[str, bool]:
-        tasks: dict[str, asyncio.Task[bool]] = {}
-        async with asyncio.TaskGroup() as group:
-            if imap is not None:
-                tasks["imap"] = group.create_task(self._prove(logs["imap"], imap, ImapSession))
-            if smtp is not None:
-                session = partial(SmtpSession, local_hostname=self._local_hostname)
-                tasks["smtp"] = group.create_task(self._prove(logs["smtp"], smtp, session))
-        return {protocol: task.result() for protocol, task in tasks.items()}
+    ) -> dict[Protocol, bool]:
+        proven: dict[Protocol, bool] = {}
 
-    async def _prove(self, log: StepLog, login: Login, open_session: OpenSession) -> bool:
-        try:
-            await prove(self._dialler, self._limits, log, login, open_session)
-        except Stopped:
-            return False
-        return True
+        async def prove(protocol: Protocol, login: Login, open_session: OpenSession) -> None:
+            try:
+                await prove_login(self._dialler, self._limits, logs[protocol], login, open_session)
+            except Stopped:
+                proven[protocol] = False
+            else:
+                proven[protocol] = True
+
+        async with asyncio.TaskGroup() as group:
+            if smtp is not None:
+                group.create_task(prove("smtp", smtp, partial(SmtpSession, local_hostname=self._local_hostname)))
+            if imap is not None:
+                await prove("imap", imap, ImapSession)
+        return proven
 
 
 def _to_mend_first(findings: Sequence[Finding]) -> Finding | None:

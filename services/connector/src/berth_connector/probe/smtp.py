@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from berth_connector.probe.faults import Fault
@@ -20,6 +21,8 @@ from berth_connector.redaction import MARK
 __all__ = ["SmtpSession"]
 
 _LINE: Final = re.compile(r"(?P<code>[0-9]{3})(?P<more>[ -]|$)(?P<text>.*)")
+#: Servers say the same to everybody: what they offer is kept once.
+_REMEMBERED: Final = 128
 _READY, _DONE, _SIGNED_IN, _CONTINUE, _GO_ON, _FORWARDED = 220, 250, 235, 334, 354, 251
 
 
@@ -36,6 +39,14 @@ class Answer:
         return Fault.refused("smtp", message, self.raw)
 
 
+@lru_cache(_REMEMBERED)
+def _offer_of(texts: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """The extensions and the mechanisms that EHLO's answer offers."""
+    offered = [text.upper().replace("AUTH=", "AUTH ").split() for text in texts]
+    extensions = frozenset(words[0] for words in offered if words)
+    return extensions, frozenset(word for words in offered if words[:1] == ["AUTH"] for word in words[1:])
+
+
 class SmtpSession:
     """One submission connection. The server speaks first, and nothing is written before its greeting is known to be SMTP's.
 
@@ -43,6 +54,8 @@ class SmtpSession:
         wire: the connection.
         local_hostname: what EHLO says; looking it up would give away and wait for the machine's name.
     """
+
+    __slots__ = ("_extensions", "_local_hostname", "_mechanisms", "_wire")
 
     def __init__(self, wire: Wire, local_hostname: str) -> None:
         self._wire, self._local_hostname = wire, local_hostname
@@ -112,9 +125,7 @@ class SmtpSession:
     async def _ehlo(self) -> str:
         command = f"EHLO {self._local_hostname}"
         answer = await self._expect(_DONE, command.encode(), "The server does not tell its capabilities.")
-        offered = [text.upper().replace("AUTH=", "AUTH ").split() for text in answer.texts[1:]]
-        self._extensions = frozenset(words[0] for words in offered if words)
-        self._mechanisms = frozenset(word for words in offered if words[:1] == ["AUTH"] for word in words[1:])
+        self._extensions, self._mechanisms = _offer_of(answer.texts[1:])
         return ", ".join(answer.texts)
 
     async def _authenticate(self, mechanism: str, login: Login) -> None:

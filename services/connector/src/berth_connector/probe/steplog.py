@@ -3,11 +3,9 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from berth_connector.diagnosis import DiagnosisTable, Finding, Origin
 from berth_connector.probe.faults import Fault
@@ -15,11 +13,13 @@ from berth_connector.redaction import Redactor
 from berth_events.contracts import Step, StepName
 from berth_events.runtime.clock import Clock
 
-__all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "Note", "RunningStep", "StepLog", "Stopped", "clean"]
+__all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "RunningStep", "StepLog", "Stopped", "clean"]
 
 _MAX_LINES: Final = 24
 MAX_LINE: Final = 240
 _MAX_MESSAGE: Final = 500
+#: Before each line of a transcript stands who said it.
+_MARGIN: Final = len("C: ")
 
 #: The table's names of the steps that it knows under another one.
 TABLE_STEPS: Final[dict[StepName, str]] = {
@@ -42,17 +42,65 @@ class Stopped(Exception):
         self.finding = finding
 
 
-@dataclass(slots=True)
-class Note:
-    """What a running step has to say.
+class RunningStep:
+    """A step, as `StepLog.step` makes it.
 
     Attributes:
-        message: a short sentence for people.
-        transcript: who said what (`C` is us), not redacted yet.
+        name: of the step.
+        table_step: the table's name of it.
+        message: a short sentence for people, set by whoever runs the step.
+        transcript: what we (`C: `) and the server (`S: `) say while it runs, not redacted yet.
+        said: the same when it has ended, in lines.
+        started_at: when it began.
+        duration_ms: how long it took.
+        outcome: what became of it.
+        finding: why it failed, or None.
     """
 
-    message: str = ""
-    transcript: list[tuple[str, str]] = field(default_factory=list)
+    __slots__ = (
+        "_began", "_log", "_optional", "_timeout",
+        "duration_ms", "finding", "message", "name", "outcome", "said", "started_at", "table_step", "transcript",
+    )  # fmt: skip
+
+    def __init__(self, log: "StepLog", name: StepName, table_step: str, ends: float, *, optional: bool) -> None:
+        self.name, self.table_step = name, table_step
+        self.message, self.transcript = "", list[str]()
+        self.outcome: Outcome = "ok"
+        self.finding: Finding | None = None
+        self._log, self._optional = log, optional
+        self._timeout = asyncio.timeout_at(ends)
+
+    async def __aenter__(self) -> Self:
+        self.started_at, self._began = self._log.clock.now(), self._log.clock.monotonic()
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            error = late
+        fault: Fault | None = None
+        if isinstance(error, Fault):
+            fault = error
+        elif isinstance(error, CONNECTION_ERRORS):
+            fault = _transport_fault(error)
+        elif error is not None:
+            return False
+        if fault is not None:
+            self.message = fault.message
+            self.outcome = "skipped" if self._optional and fault is not error else "failed"
+        if fault is not None and self.outcome == "failed":
+            self.finding = self._log.diagnose(self.table_step, fault)
+        self.duration_ms = round((self._log.clock.monotonic() - self._began) * 1000, 1)
+        self._log.ended(self)
+        self.said = "\n".join(self.transcript)
+        del self._log, self._timeout, self._began, self.transcript  # what is kept is small, and no circle
+        if self.finding is not None:
+            raise Stopped(self.finding) from fault
+        return True
 
 
 class StepLog:
@@ -67,6 +115,10 @@ class StepLog:
         deadline: the event loop's time at which the whole exchange has to be over.
     """
 
+    __slots__ = (
+        "_deadline", "_done", "_redactor", "_running", "_table", "clock", "finding", "origin", "plan", "protocol"
+    )  # fmt: skip
+
     def __init__(
         self,
         protocol: Protocol,
@@ -78,9 +130,10 @@ class StepLog:
     ) -> None:
         self.protocol: Protocol = protocol
         self.plan = tuple(plan)
-        self._table, self._redactor, self._clock, self._deadline = table, redactor, clock, deadline
-        self._done: list[Step] = []
-        self._note = Note()
+        self.clock = clock
+        self._table, self._redactor, self._deadline = table, redactor, deadline
+        self._done: list[RunningStep] = []
+        self._running: RunningStep | None = None
         #: Who speaks, as far as it is known by now.
         self.origin = Origin()
         #: Why the exchange failed, or None.
@@ -100,107 +153,58 @@ class StepLog:
         Raises:
             Stopped: it failed.
         """
-        self._note = Note()
         ends = min(asyncio.get_running_loop().time() + limit, self._deadline)
-        return RunningStep(self, self._note, name, table_step or TABLE_STEPS.get(name, name), ends, optional=optional)
+        self._running = RunningStep(self, name, table_step or TABLE_STEPS.get(name, name), ends, optional=optional)
+        return self._running
 
     def said(self, who: Literal["C", "S"], text: str) -> None:
-        """Keep a line of the exchange with the running step."""
-        if len(self._note.transcript) < _MAX_LINES:
+        """Keep a line of the exchange with the step that runs."""
+        if self._running is not None and len(self._running.transcript) < _MAX_LINES:
             short = text if len(text) <= MAX_LINE else self._redactor(text)[:MAX_LINE]
-            self._note.transcript.append((who, short))
+            self._running.transcript.append(f"{who}: {short}")
 
-    def begin(self) -> tuple[datetime, float]:
-        """A step begins: the time, also as the clock's seconds."""
-        return self._clock.now(), self._clock.monotonic()
-
-    def end(
-        self, running: "RunningStep", began: tuple[datetime, float], outcome: Outcome, fault: Fault | None
-    ) -> Finding | None:
-        """A step has ended; what was found if it failed."""
-        started_at, started = began
-        note = running.note
-        finding = self._diagnose(running.table_step, fault) if fault and outcome == "failed" else None
-        self._done.append(
-            Step(
-                protocol=self.protocol,
-                name=running.name,
-                outcome=outcome,
-                started_at=started_at,
-                duration_ms=round((self._clock.monotonic() - started) * 1000, 1),
-                message=clean(self._redactor(note.message))[:_MAX_MESSAGE],
-                diagnosis=finding.diagnosis if finding else None,
-                transcript=self._redacted(note.transcript),
-            )
-        )
-        self.finding = finding or self.finding
-        return finding
-
-    def _redacted(self, transcript: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-        """The lines without secrets; these are taken out before a line is cut. Most steps have none."""
-        redact = str if self._redactor.finds_nothing("\n".join(text for _, text in transcript)) else self._redactor
-        return tuple([clean(f"{who}: {redact(text)}")[:MAX_LINE] for who, text in transcript])
+    def ended(self, step: RunningStep) -> None:
+        """A step of ours has ended."""
+        self._done.append(step)
+        self._running = None
+        self.finding = step.finding or self.finding
 
     def steps(self) -> tuple[Step, ...]:
-        """All planned steps; those that were not begun are skipped."""
-        now = self._clock.now()
+        """All planned steps, without secrets; those that were not begun are skipped."""
+        now = self.clock.now()
+        done = [
+            Step(
+                protocol=self.protocol,
+                name=step.name,
+                outcome=step.outcome,
+                started_at=step.started_at,
+                duration_ms=step.duration_ms,
+                message=clean(self._redactor(step.message))[:_MAX_MESSAGE],
+                diagnosis=step.finding.diagnosis if step.finding else None,
+                transcript=self._redacted(step.said),
+            )
+            for step in self._done
+        ]
         rest = [
             Step(protocol=self.protocol, name=name, outcome="skipped", started_at=now, duration_ms=0)
-            for name in self.plan[len(self._done) :]
+            for name in self.plan[len(done) :]
         ]
-        return (*self._done, *rest)
+        return (*done, *rest)
 
-    def _diagnose(self, step: str, fault: Fault) -> Finding:
+    def diagnose(self, step: str, fault: Fault) -> Finding:
+        """What the table says of a fault in a step."""
         if fault.diagnosis is not None:
             return Finding(fault.diagnosis)
         quote = clean(self._redactor(fault.quote))
         found = self._table.diagnose(self.protocol, fault.table_step or step, fault.replies, self.origin, quote)
         return Finding(found.diagnosis, fault.wait or found.wait)
 
-
-class RunningStep:
-    """A step that runs, as `StepLog.step` makes it.
-
-    Attributes:
-        note: what it has to say.
-        name: of the step.
-        table_step: the table's name of it.
-    """
-
-    __slots__ = ("_began", "_log", "_optional", "_timeout", "name", "note", "table_step")
-
-    def __init__(
-        self, log: StepLog, note: Note, name: StepName, table_step: str, ends: float, *, optional: bool
-    ) -> None:
-        self._log, self.note, self.name, self.table_step, self._optional = log, note, name, table_step, optional
-        self._timeout = asyncio.timeout_at(ends)
-
-    async def __aenter__(self) -> Note:
-        self._began = self._log.begin()
-        await self._timeout.__aenter__()
-        return self.note
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as late:
-            error = late
-        outcome: Outcome = "ok"
-        fault: Fault | None = None
-        if isinstance(error, Fault):
-            outcome, fault = "failed", error
-        elif isinstance(error, CONNECTION_ERRORS):
-            outcome, fault = "skipped" if self._optional else "failed", _transport_fault(error)
-        elif error is not None:
-            return False
-        if fault is not None:
-            self.note.message = fault.message
-        finding = self._log.end(self, self._began, outcome, fault)
-        if finding is not None:
-            raise Stopped(finding) from fault
-        return True
+    def _redacted(self, said: str) -> tuple[str, ...]:
+        """The lines without secrets; these are taken out before a line is cut. Most steps have none."""
+        lines = said.split("\n") if said else []
+        if not self._redactor.finds_nothing(said):
+            lines = [line[:_MARGIN] + self._redactor(line[_MARGIN:]) for line in lines]
+        return tuple([clean(line)[:MAX_LINE] for line in lines])
 
 
 def clean(text: str) -> str:

@@ -21,6 +21,8 @@ _MOST_UNREAD: Final = 16 * 1024
 _RECEIVED: Final = memoryview(bytearray(_MOST_UNREAD))
 _DECRYPTED: Final = memoryview(bytearray(_MOST_UNREAD))
 _NO_TLS: Final = ssl.MemoryBIO()
+#: Of a handshake OpenSSL gets so many bytes at a time: its buffer never gets smaller again.
+_MORSEL: Final = 512
 
 
 async def connect(addresses: Sequence[Address], port: int, seconds: float) -> "Stream":
@@ -100,12 +102,15 @@ class Stream(asyncio.BufferedProtocol):
                 break
             except ssl.SSLWantReadError:
                 self._flush()
-                await self.more()
+                if not self._arrived:
+                    await self.more()
+                self._incoming.write(self._take(min(_MORSEL, len(self._arrived))))
             except ssl.SSLError:
                 self._flush()  # the alert
                 raise
         self._tls = tls
         self._flush()
+        self._incoming.write(self.take_unread())
         self._decrypt()
 
     @property
@@ -193,12 +198,11 @@ class Stream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So much was received."""
-        if self._incoming is _NO_TLS:
-            self._arrived += _RECEIVED[:nbytes]
+        if self._tls is None:
+            self._arrived += _RECEIVED[:nbytes]  # in a handshake, too
         else:
             self._incoming.write(_RECEIVED[:nbytes])
-            if self._tls is not None:
-                self._decrypt()
+            self._decrypt()
         self._hold()
         self._wake()
 
@@ -249,7 +253,8 @@ class Stream(asyncio.BufferedProtocol):
                     break
                 self._arrived += _DECRYPTED[:count]
         except ssl.SSLWantReadError:
-            pass  # a part of a record
+            # a part of a record, or tickets: for those OpenSSL gets itself 16 KiB to write into, until something is written
+            self._tls.write(b"")
         except ssl.SSLError as error:
             self._lose(EOFError() if isinstance(error, ssl.SSLZeroReturnError) else error)
         self._flush()

@@ -4,14 +4,15 @@ import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
+if TYPE_CHECKING:
+    from cryptography.x509 import Name
 
 __all__ = ["Sessions", "certificate_text", "client_context", "unverified_context"]
 
 _MAX_NAMES: Final = 8
+_COMMON_NAME: Final = "2.5.4.3"
 #: A certificate that was taken is trusted for so long without being shown again.
 _RESUMED_S: Final = 300.0
 _SESSIONS: Final = 512
@@ -83,6 +84,8 @@ def certificate_text(der: bytes) -> str:
     Raises:
         ValueError: not a certificate.
     """
+    from cryptography import x509  # noqa: PLC0415 - 7 MB, that only a refused certificate needs
+
     certificate = x509.load_der_x509_certificate(der)
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -100,5 +103,5 @@ def certificate_text(der: bytes) -> str:
     )
 
 
-def _common_names(name: x509.Name) -> list[str]:
-    return [str(attribute.value) for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
+def _common_names(name: "Name") -> list[str]:
+    return [str(attribute.value) for attribute in name if attribute.oid.dotted_string == _COMMON_NAME]

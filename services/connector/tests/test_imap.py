@@ -15,7 +15,7 @@ PASSWORD = "correct horse"
 RESPONSE = base64.b64encode(f"\0me@test.example\0{PASSWORD}".encode()).decode()
 CAPABILITIES = b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID\r\nTAG OK done\r\n"
 GOOD = Script(
-    greeting=b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n",
+    greeting=b"* OK [CAPABILITY IMAP4rev1] ready.\r\n",
     answers=[
         (r"^\S+ CAPABILITY$", CAPABILITIES),
         (r"^\S+ ID ", b'* ID ("name" "Dovecot")\r\nTAG OK ID completed\r\n'),
@@ -68,6 +68,39 @@ async def test_a_working_account_is_proven(probe: Any, certificates: Any) -> Non
         "C: B3 AUTHENTICATE PLAIN ***", "S: * OK nearly", "S: B3 OK [CAPABILITY IMAP4rev1] Logged in"
     )  # fmt: skip
     assert step(found, "tls").message.startswith("TLSv1.")
+
+
+async def test_what_the_greeting_told_is_not_asked_for(probe: Any, certificates: Any) -> None:
+    """A round trip each, at every sign-in. ID goes out with EXAMINE."""
+    script = GOOD.but(greeting=b"* OK [CAPABILITY IMAP4rev1 SASL-IR ID AUTH=PLAIN] Dovecot ready.\r\n")
+    async with Peer.run(script, implicit=certificates.server()) as peer:
+        found = await probe(imap=peer.port)
+    assert found.outcome == "connected"
+    assert [line.partition(" ")[2] for line in peer.received] == [
+        f"AUTHENTICATE PLAIN {RESPONSE}", 'ID ("name" "Berth")', "EXAMINE INBOX", "LOGOUT"
+    ]  # fmt: skip
+    assert step(found, "capabilities").message == "IMAP4REV1 SASL-IR ID AUTH=PLAIN"
+
+
+async def test_a_greeting_that_tells_too_little_is_not_believed(probe: Any, certificates: Any) -> None:
+    script = GOOD.but(greeting=b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=GSSAPI] Dovecot ready.\r\n")
+    async with Peer.run(script, implicit=certificates.server()) as peer:
+        found = await probe(imap=peer.port)
+    assert found.outcome == "connected"
+    assert [line.partition(" ")[2] for line in peer.received][:2] == ["CAPABILITY", f"AUTHENTICATE PLAIN {RESPONSE}"]
+
+
+async def test_what_a_greeting_told_before_tls_does_not_count(probe: Any, certificates: Any) -> None:
+    """Anybody on the way may have said so."""
+    script = GOOD.but(
+        (r" STARTTLS$", (b"TAG OK go\r\n", START_TLS)),
+        (r" CAPABILITY$", capabilities("STARTTLS", "SASL-IR", "AUTH=PLAIN")),
+        greeting=b"* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] Dovecot ready.\r\n",
+    )
+    async with Peer.run(script, starttls=certificates.server()) as peer:
+        found = await probe(imap=peer.port, security="starttls")
+    assert found.outcome == "connected"
+    assert [line.partition(" ")[2] for line in peer.received][:3] == ["CAPABILITY", "STARTTLS", "CAPABILITY"]
     assert found.duration_ms >= max(one.duration_ms for one in found.steps)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from berth_connector.diagnosis import parse_reply
+from berth_connector.diagnosis import Origin, parse_reply
+from berth_connector.origins import recognise
 from berth_connector.probe.faults import Fault
 from berth_connector.probe.login import Login
 from berth_connector.probe.sasl import INLINE_LIMIT, acknowledgement, choose, cram_md5_response, initial_response
@@ -60,7 +61,7 @@ def _set_of(words: str) -> frozenset[str]:
 class ImapSession:
     """One IMAP connection. The server speaks first, and nothing is written before its greeting is known to be IMAP's."""
 
-    __slots__ = ("_capabilities", "_commands", "_left", "_takes_id", "_told", "_wire")
+    __slots__ = ("_capabilities", "_commands", "_left", "_named", "_takes_id", "_told", "_wire")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -68,6 +69,8 @@ class ImapSession:
         self._left = REPLY_LIMIT
         self._capabilities: frozenset[str] = frozenset()
         self._takes_id = False
+        #: The greeting says which software it is.
+        self._named = False
         #: What the server told unasked and cannot have been put into its mouth; empty when it has to be asked.
         self._told = ""
 
@@ -82,6 +85,7 @@ class ImapSession:
         self._wire.keep(line)
         if tokens & {"bye", "preauth"}:
             raise Fault.refused("imap", "The server's greeting is no welcome.", line)
+        self._named = recognise(Origin(), line).software is not None
         told = self._note_capabilities(line)
         if self._wire.tls is not None and any(word.startswith("AUTH=") for word in self._capabilities):
             self._told = told
@@ -97,12 +101,12 @@ class ImapSession:
         self._takes_id = False  # anybody may have said so
 
     async def capabilities(self) -> str:
-        """What the server offers, and what it calls itself. What its greeting told within TLS is not asked for again."""
+        """What the server offers, and what it calls itself. What its greeting told is not asked for again."""
         unknown = [] if self._told else [b"CAPABILITY"]
-        foretold = [_ID] if self._takes_id else []
+        foretold = [_ID] if self._takes_id and not self._named else []
         tags = self._send_together(*unknown, *foretold) if unknown or foretold else []
         offered = await self._read_capabilities(tags.pop(0)) if unknown else self._told
-        if self._takes_id and not foretold:
+        if self._takes_id and not self._named and not foretold:
             tags = self._send_together(_ID)
         names = [await self._read_name(tag) for tag in tags]
         return " ".join([offered, *names]).strip()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -170,8 +170,10 @@ class StepLog:
         self.finding = step.finding or self.finding
 
     def steps(self) -> tuple[Step, ...]:
-        """All planned steps, without secrets; those that were not begun are skipped."""
+        """All planned steps; those that were not begun are skipped. Secrets are taken out: mostly there is none in all of it."""
         now = self.clock.now()
+        kept = "\n".join([text for step in self._done for text in (step.message, step.said)])
+        redact = str if self._redactor.finds_nothing(kept) else self._redactor
         done = [
             Step(
                 protocol=self.protocol,
@@ -179,9 +181,9 @@ class StepLog:
                 outcome=step.outcome,
                 started_at=step.started_at,
                 duration_ms=step.duration_ms,
-                message=clean(self._redactor(step.message))[:_MAX_MESSAGE],
+                message=clean(redact(step.message))[:_MAX_MESSAGE],
                 diagnosis=step.finding.diagnosis if step.finding else None,
-                transcript=self._redacted(step.said),
+                transcript=tuple([clean(line)[:MAX_LINE] for line in _redacted(step.said, redact)]),
             )
             for step in self._done
         ]
@@ -199,12 +201,11 @@ class StepLog:
         found = self._table.diagnose(self.protocol, fault.table_step or step, fault.replies, self.origin, quote)
         return Finding(found.diagnosis, fault.wait or found.wait)
 
-    def _redacted(self, said: str) -> tuple[str, ...]:
-        """The lines without secrets; these are taken out before a line is cut. Most steps have none."""
-        lines = said.split("\n") if said else []
-        if not self._redactor.finds_nothing(said):
-            lines = [line[:_MARGIN] + self._redactor(line[_MARGIN:]) for line in lines]
-        return tuple([clean(line)[:MAX_LINE] for line in lines])
+
+def _redacted(said: str, redact: Callable[[str], str]) -> list[str]:
+    """The lines, from which secrets are taken before they are cut."""
+    lines = said.split("\n") if said else []
+    return lines if redact is str else [line[:_MARGIN] + redact(line[_MARGIN:]) for line in lines]
 
 
 def clean(text: str) -> str:
@@ -213,7 +214,7 @@ def clean(text: str) -> str:
         text = text.encode("utf-8", "replace").decode()
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())
+    return " ".join(text.split()) if "  " in text or text[:1] == " " or text[-1:] == " " else text
 
 
 def _transport_fault(error: BaseException) -> Fault:

@@ -87,6 +87,8 @@ async def test_the_second_time_the_session_is_resumed(ask: Any, certificates: An
         found = [await ask(port) for _ in range(3)]
     assert server.resumed == [False, True, True]
     assert [step.outcome for step in found[2].steps[:4]] == ["ok"] * 4
+    assert "certificate is for mail.test.example" in found[0].steps[3].message
+    assert len({verification.steps[3].message for verification in found}) == 1
 
 
 async def test_a_server_that_does_not_like_it_is_asked_without(ask: Any, certificates: Any) -> None:

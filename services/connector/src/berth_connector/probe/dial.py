@@ -124,7 +124,8 @@ class Dialler:
                     stream = await self._begin_tls(host, stream)
             except ssl.SSLError as error:
                 raise await self._explain(log.protocol, host, error) from error
-            note.message = (stream.tls and stream.tls.version()) or ""
+            if stream.tls is not None:
+                note.message = self._sessions.text(host.host, host.port, stream.tls)
         return stream
 
     def keep_session(self, host: VettedHost, tls: ssl.SSLObject | None) -> None:

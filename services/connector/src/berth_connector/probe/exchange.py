@@ -10,6 +10,7 @@ from berth_connector.probe.dial import Dialler, Limits, Security
 from berth_connector.probe.login import Login
 from berth_connector.probe.steplog import Protocol, StepLog
 from berth_connector.probe.stream import Stream
+from berth_connector.probe.tls import connection_text
 from berth_connector.probe.wire import Wire
 from berth_events.contracts import StepName
 
@@ -110,7 +111,8 @@ async def _sign_in(
             async with log.step("starttls", limits.reply + limits.tls + limits.look) as note:
                 await session.agree_on_tls()
                 await dialler.upgrade(host, wire, lambda other: _up_to_tls(open_session(other)))
-                note.message = (wire.tls and wire.tls.version()) or ""
+                if wire.tls is not None:
+                    note.message = connection_text(wire.tls)
         async with log.step(capability_step, limits.reply) as note:
             note.message = await session.capabilities()
             log.origin = recognise(log.origin, note.message)

@@ -2,17 +2,21 @@
 
 import ssl
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name
 
-__all__ = ["Sessions", "certificate_text", "client_context", "unverified_context"]
+__all__ = ["Sessions", "certificate_text", "client_context", "connection_text", "unverified_context"]
 
 _MAX_NAMES: Final = 8
 _COMMON_NAME: Final = "2.5.4.3"
+#: What of an issuer's name says who it is.
+_ISSUER: Final = frozenset({"organizationName", "commonName"})
 #: A certificate that was taken is trusted for so long without being shown again.
 _RESUMED_S: Final = 300.0
 _SESSIONS: Final = 512
@@ -21,6 +25,7 @@ _SESSIONS: Final = 512
 @dataclass(frozen=True, slots=True)
 class _Kept:
     session: ssl.SSLSession
+    text: str
     until: float
 
 
@@ -43,10 +48,15 @@ class Sessions:
         """Remember the session of a connection on which the server has spoken: with TLS 1.3 its tickets come then."""
         session = tls.session
         if session is not None and session.has_ticket:
-            self._kept[host, port] = _Kept(session, now + _RESUMED_S)
+            self._kept[host, port] = _Kept(session, connection_text(tls), now + _RESUMED_S)
             self._kept.move_to_end((host, port))
             if len(self._kept) > _SESSIONS:
                 self._kept.popitem(last=False)
+
+    def text(self, host: str, port: int, tls: ssl.SSLObject) -> str:
+        """What `connection_text` says; of a resumed session it is known."""
+        kept = self._kept.get((host, port)) if tls.session_reused else None
+        return kept.text if kept else connection_text(tls)
 
     def forget(self, host: str, port: int) -> None:
         """The next connection shows its certificate."""
@@ -78,6 +88,17 @@ def unverified_context() -> ssl.SSLContext:
     return context
 
 
+def connection_text(tls: ssl.SSLObject) -> str:
+    """Version, and names, issuer and end of the certificate that was verified, in a sentence each."""
+    certificate = cast("dict[str, Any]", tls.getpeercert() or {})
+    names = [value for kind, value in certificate.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}]
+    issuer = ", ".join(value for part in certificate.get("issuer", ()) for kind, value in part if kind in _ISSUER)
+    ends = _day(certificate.get("notAfter", "an unknown day"))
+    return (
+        f"{tls.version()}. The certificate is for {_some(names)}, issued by {issuer or 'nobody'}, valid until {ends}."
+    )
+
+
 def certificate_text(der: bytes) -> str:
     """Names, issuer and validity of a certificate, in a sentence.
 
@@ -95,13 +116,23 @@ def certificate_text(der: bytes) -> str:
         ]
     except x509.ExtensionNotFound:
         names = _common_names(certificate.subject)
-    shown = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
     issuer = ", ".join(_common_names(certificate.issuer)) or certificate.issuer.rfc4514_string()
     return (
-        f"The certificate is for {shown or 'no name'}, issued by {issuer or 'nobody'}, valid from "
+        f"The certificate is for {_some(names)}, issued by {issuer or 'nobody'}, valid from "
         f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}."
     )
 
 
 def _common_names(name: "Name") -> list[str]:
     return [str(attribute.value) for attribute in name if attribute.oid.dotted_string == _COMMON_NAME]
+
+
+def _some(names: Sequence[str]) -> str:
+    return (", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")) or "no name"
+
+
+def _day(time: str) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ssl.cert_time_to_seconds(time), UTC):%Y-%m-%d}"
+    except (ValueError, OverflowError):
+        return time  # it was good enough for OpenSSL

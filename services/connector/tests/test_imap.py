@@ -13,7 +13,10 @@ from berth_testing.peers import CLOSE, START_TLS, STAY, Answer, Peer, Script, dr
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 PASSWORD = "correct horse"
-TLS_TEXT = r"TLSv1\.3\. The certificate is for mail\.test\.example, issued by trustme v[\d.]+, Testing CA \S+, valid until 3000-01-01\."
+TLS_TEXT = (
+    r"TLSv1\.3\. The certificate is for mail\.test\.example, remote\.test\.example, localhost, "
+    r"issued by trustme v[\d.]+, valid until 3000-01-01\."
+)
 RESPONSE = base64.b64encode(f"\0me@test.example\0{PASSWORD}".encode()).decode()
 CAPABILITIES = b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID\r\nTAG OK done\r\n"
 GOOD = Script(

@@ -118,14 +118,18 @@ class Dialler:
 
     async def open_tls(self, log: StepLog, host: VettedHost, stream: Stream) -> Stream:
         """The step tls, from the first byte. The stream may become another one; on failure it is aborted."""
-        async with log.step("tls", self._limits.tls + self._limits.look) as note:
-            try:
-                async with asyncio.timeout(self._limits.tls):
-                    stream = await self._begin_tls(host, stream)
-            except ssl.SSLError as error:
-                raise await self._explain(log.protocol, host, error) from error
-            if stream.tls is not None:
-                note.message = self._sessions.text(host.host, host.port, stream.tls)
+        try:
+            async with log.step("tls", self._limits.tls + self._limits.look) as note:
+                try:
+                    async with asyncio.timeout(self._limits.tls):
+                        stream = await self._begin_tls(host, stream)
+                except ssl.SSLError as error:
+                    raise await self._explain(log.protocol, host, error) from error
+                if stream.tls is not None:
+                    note.message = self._sessions.text(host.host, host.port, stream.tls)
+        except BaseException:
+            stream.abort()
+            raise
         return stream
 
     def keep_session(self, host: VettedHost, tls: ssl.SSLObject | None) -> None:

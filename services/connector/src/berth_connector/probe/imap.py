@@ -69,7 +69,7 @@ class ImapSession:
         self._left = REPLY_LIMIT
         self._capabilities: frozenset[str] = frozenset()
         self._takes_id = False
-        #: The greeting says which software it is.
+        #: The greeting says which software it is, and none that is known by it wants ID.
         self._named = False
         #: What the server told unasked and cannot have been put into its mouth; empty when it has to be asked.
         self._told = ""
@@ -103,10 +103,10 @@ class ImapSession:
     async def capabilities(self) -> str:
         """What the server offers, and what it calls itself. What its greeting told is not asked for again."""
         unknown = [] if self._told else [b"CAPABILITY"]
-        foretold = [_ID] if self._takes_id and not self._named else []
+        foretold = [_ID] if self._takes_id else []
         tags = self._send_together(*unknown, *foretold) if unknown or foretold else []
         offered = await self._read_capabilities(tags.pop(0)) if unknown else self._told
-        if self._takes_id and not self._named and not foretold:
+        if self._takes_id and not foretold:
             tags = self._send_together(_ID)
         names = [await self._read_name(tag) for tag in tags]
         return " ".join([offered, *names]).strip()
@@ -135,8 +135,8 @@ class ImapSession:
     async def finish(self, *, stay: bool = False) -> str:
         """Open the INBOX without changing a flag: EXAMINE, which is SELECT for reading. Then LOGOUT, unless we are to stay.
 
-        Capabilities differ after login; they are asked for anew unless the server has told them by itself. ID is sent again,
-        because NetEase wants it here.
+        Capabilities differ after login; they are asked for anew unless the server has told them by itself. ID is sent again
+        where it was sent before, because NetEase wants it here.
         """
         unknown = [] if self._told else [b"CAPABILITY"]
         identity = [_ID] if self._takes_id else []
@@ -181,7 +181,7 @@ class ImapSession:
 
     def _offer(self, words: str) -> None:
         self._capabilities = _set_of(words)
-        self._takes_id = self._takes_id or "ID" in self._capabilities
+        self._takes_id = self._takes_id or ("ID" in self._capabilities and not self._named)
 
     async def _read_name(self, tag: bytes) -> str:
         """The answer to ID; a server that minds is left alone."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -18,8 +18,6 @@ __all__ = ["CONNECTION_ERRORS", "MAX_LINE", "TABLE_STEPS", "RunningStep", "StepL
 _MAX_LINES: Final = 24
 MAX_LINE: Final = 240
 _MAX_MESSAGE: Final = 500
-#: Before each line of a transcript stands who said it.
-_MARGIN: Final = len("C: ")
 
 #: The table's names of the steps that it knows under another one.
 TABLE_STEPS: Final[dict[StepName, str]] = {
@@ -183,7 +181,7 @@ class StepLog:
                 duration_ms=step.duration_ms,
                 message=clean(redact(step.message))[:_MAX_MESSAGE],
                 diagnosis=step.finding.diagnosis if step.finding else None,
-                transcript=tuple([clean(line)[:MAX_LINE] for line in _redacted(step.said, redact)]),
+                transcript=tuple([clean(line)[:MAX_LINE] for line in redact(step.said).split("\n") if line]),
             )
             for step in self._done
         ]
@@ -200,12 +198,6 @@ class StepLog:
         quote = clean(self._redactor(fault.quote))
         found = self._table.diagnose(self.protocol, fault.table_step or step, fault.replies, self.origin, quote)
         return Finding(found.diagnosis, fault.wait or found.wait)
-
-
-def _redacted(said: str, redact: Callable[[str], str]) -> list[str]:
-    """The lines, from which secrets are taken before they are cut."""
-    lines = said.split("\n") if said else []
-    return lines if redact is str else [line[:_MARGIN] + redact(line[_MARGIN:]) for line in lines]
 
 
 def clean(text: str) -> str:

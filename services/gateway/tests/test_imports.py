@@ -424,6 +424,16 @@ async def test_a_csv_file_is_imported(harness: GatewayHarness, project: Project)
     assert (event.imap.port, event.imap.security, event.smtp.port, event.smtp.security) == (993, "tls", 587, "starttls")
 
 
+async def test_a_reason_and_its_remedy_are_of_one_row(project: Project) -> None:
+    content = "email,password,imaphost\nno address,x,imap.acme.com\nada@acme.com,x,127.0.0.1\n"
+    answer = await project.http.post("/v1/imports", content=content.encode(), headers={"Content-Type": "text/csv"})
+    assert answer.status_code == 202, answer.text
+    [reason] = answer.json()["rejections"]
+    found = await rows(project, answer.json())
+    assert (reason["code"], reason["count"]) == ("invalid_fields", 2)
+    assert (reason["detail"], reason["remedy"]) in {(row["detail"], row["remedy"]) for row in found}
+
+
 @pytest.mark.parametrize(
     ("content", "media_type", "status"),
     [

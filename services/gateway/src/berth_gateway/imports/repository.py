@@ -186,7 +186,7 @@ class ImportRepository:
             import_ids,
         )
         reasons = await connection.fetch(
-            """SELECT import_id, state, code, count(*) AS count, min(detail) AS detail, min(remedy) AS remedy FROM import_row
+            """SELECT import_id, state, code, count(*) AS count, min(ARRAY[detail, remedy]) AS words FROM import_row
                 WHERE import_id = ANY($1::uuid[]) AND state IN ('failed', 'rejected')
                 GROUP BY import_id, state, code ORDER BY count(*) DESC, code""",
             [row["import_id"] for row in rows],
@@ -219,8 +219,8 @@ def _reasons(reasons: "Sequence[asyncpg.Record]", state: RowState) -> list[Reaso
         Reason(
             code=reason["code"] or "UNKNOWN",
             count=reason["count"],
-            detail=reason["detail"] or "",
-            remedy=reason["remedy"] or "",
+            detail=reason["words"][0] or "",
+            remedy=reason["words"][1] or "",
         )
         for reason in reasons
         if reason["state"] == state

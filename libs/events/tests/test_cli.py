@@ -225,3 +225,9 @@ async def test_a_server_that_is_not_there_is_no_traceback(operator: Operator, mo
     assert status == 1
     assert err.startswith("A server cannot be reached. Check DATABASE_URL.")
     assert "secret" not in err
+
+
+def test_the_commands_that_a_service_runs_itself_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.run_command_line(SERVICE, ["--help"], others=[("survey", "count the streams")])
+    assert "count the streams" in capsys.readouterr().out

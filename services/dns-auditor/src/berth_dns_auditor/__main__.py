@@ -12,7 +12,7 @@ def main() -> int:
     from berth_dns_auditor.bootstrap import SERVICE  # noqa: PLC0415
     from berth_events.runtime.cli import run_command_line  # noqa: PLC0415
 
-    return run_command_line(SERVICE)
+    return run_command_line(SERVICE, others=[("audit", "audit domains by hand, without database and bus")])
 
 
 if __name__ == "__main__":

@@ -39,9 +39,11 @@ _EXPLAINED = (
 )
 
 
-def run_command_line(service: Service, arguments: Sequence[str] | None = None) -> int:
-    """Run one command of a service; the exit status."""
-    options = _parser(service).parse_args(arguments)
+def run_command_line(
+    service: Service, arguments: Sequence[str] | None = None, *, others: Sequence[tuple[str, str]] = ()
+) -> int:
+    """Run one command of a service; the exit status. `others`, with their help, are listed and run by whoever calls this."""
+    options = _parser(service, others).parse_args(arguments)
     try:
         settings = service.settings()
     except ValidationError as error:
@@ -70,7 +72,7 @@ def _loop_runner(main: "asyncio._CoroutineLike[None]") -> None:
         uvloop.run(main)  # type: ignore[arg-type]
 
 
-def _parser(service: Service) -> argparse.ArgumentParser:
+def _parser(service: Service, others: Sequence[tuple[str, str]]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"berth-{service.name}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to this version (as its owner: MIGRATE_DATABASE_URL)")
@@ -98,6 +100,8 @@ def _parser(service: Service) -> argparse.ArgumentParser:
         )
         rebuild = projections.add_parser("rebuild", help="fill new tables beside the old, then switch (as the owner)")
         rebuild.add_argument("name", choices=[projection.name for projection in service.rebuildable])
+    for name, text in others:
+        commands.add_parser(name, help=text)
     return parser
 
 

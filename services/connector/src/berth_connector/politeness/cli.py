@@ -104,5 +104,7 @@ def _print_watched(found: Sequence[decisions.Watched], limits_now: Limits) -> No
             f"turned us away, left alone until {one.blocked_until:%Y-%m-%d %H:%M:%S %Z}" if one.blocked_until else ""
         )
         most = limits_now.of_destination(one.destination).max_refusals
-        refusals = f"refused {one.refusals} of {most or 'any number of'} sign-ins in 15 minutes" if one.refusals else ""
+        refusals = (
+            f"refused {one.refusals}{f' of {most}' if most else ''} sign-ins in 15 minutes" if one.refusals else ""
+        )
         print(f"{one.destination} from {one.egress or '*'}: {', '.join(filter(None, (until, refusals)))}")

@@ -87,6 +87,37 @@ async def test_what_the_greeting_told_is_not_asked_for(probe: Any, certificates:
     assert step(found, "capabilities").message == "IMAP4REV1 SASL-IR ID AUTH=PLAIN"
 
 
+FOLDERS = (
+    b'* LIST (\\HasNoChildren \\Sent) "/" "Sent items"\r\n* LIST (\\junk) NIL {4}\r\nSpam\r\n'
+    b'* LIST (\\Trash \\Sent) "/" "\\Flagged"\r\nTAG OK done\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (FOLDERS, " There are folders for: Junk, Sent, Trash."),
+        (b"TAG OK none\r\n", ""),
+        (b"TAG NO not today\r\n", ""),
+        (b"* LIST () NIL {999999}\r\n", ""),
+        (CLOSE, ""),
+        (b"nonsense\r\n", ""),
+    ],
+)
+async def test_special_folders_are_told_and_nothing_fails_for_them(
+    probe: Any, certificates: Any, answer: Answer, told: str
+) -> None:
+    script = GOOD.but(
+        (r" AUTHENTICATE PLAIN \S+$", b"* CAPABILITY IMAP4rev1 SPECIAL-USE LIST-EXTENDED\r\nTAG OK in\r\n"),
+        (r' LIST \(SPECIAL-USE\) "" "\*"$', answer),
+    )
+    async with Peer.run(script, implicit=certificates.server()) as peer:
+        found = await probe(imap=peer.port)
+    assert (found.outcome, step(found, "select").outcome) == ("connected", "ok")
+    assert step(found, "select").message == f"The INBOX can be opened.{told}"
+    assert [line.split()[1] for line in peer.received][-3:] == ["EXAMINE", "LIST", "LOGOUT"]
+
+
 async def test_a_greeting_that_tells_too_little_is_not_believed(probe: Any, certificates: Any) -> None:
     script = GOOD.but(greeting=b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=GSSAPI] Dovecot ready.\r\n")
     async with Peer.run(script, implicit=certificates.server()) as peer:

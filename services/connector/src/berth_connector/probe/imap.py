@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from berth_connector.diagnosis import Origin, parse_reply
+from berth_connector.diagnosis import Origin
 from berth_connector.origins import recognise
 from berth_connector.probe.faults import Fault
 from berth_connector.probe.login import Login
@@ -31,6 +31,11 @@ _TOLD: Final = re.compile(r"\[CAPABILITY ([^\]]*)\]", re.IGNORECASE)
 #: Servers say the same to everybody: their capabilities are kept once.
 _REMEMBERED: Final = 128
 _STATUSES: Final = frozenset({"ok", "no", "bad"})
+_WELCOMES: Final = frozenset({"ok", "bye", "preauth"})
+#: The folders for which a server may name a use (RFC 6154), without asking for all the others.
+_SPECIAL_USE: Final = frozenset({"SPECIAL-USE", "LIST-EXTENDED"})
+_LIST_SPECIAL: Final = b'LIST (SPECIAL-USE) "" "*"'
+_SPECIAL: Final = re.compile(r"\\(All|Archive|Drafts|Flagged|Junk|Sent|Trash)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,14 @@ class ImapSession:
     async def greet(self) -> str:
         """Read the greeting. PREAUTH is refused: it rules out STARTTLS and proves no credential."""
         line = await self._wire.read_line(kept=False)
-        tokens = parse_reply("imap", line).tokens
-        if "+ok" in tokens:
+        first, _, rest = line.partition(" ")
+        status = rest.partition(" ")[0].casefold()
+        if first.casefold() == "+ok":
             raise Fault.refused("imap", "A POP3 server answers on this port.", line)
-        if not line.startswith("* ") or not tokens & {"ok", "bye", "preauth"}:
+        if first != "*" or status not in _WELCOMES:
             raise Fault.found("NOT_MAIL", "What answers on this port is no IMAP server.")
         self._wire.keep(line)
-        if tokens & {"bye", "preauth"}:
+        if status != "ok":
             raise Fault.refused("imap", "The server's greeting is no welcome.", line)
         self._named = recognise(Origin(), line).software is not None
         told = self._note_capabilities(line)
@@ -138,16 +144,17 @@ class ImapSession:
         Capabilities differ after login; they are asked for anew unless the server has told them by itself. ID is sent again
         where it was sent before, because NetEase wants it here.
         """
-        unknown = [] if self._told else [b"CAPABILITY"]
+        if not self._told:
+            [tag] = self._send_together(b"CAPABILITY")
+            await self._read_capabilities(tag)
         identity = [_ID] if self._takes_id else []
+        wanted = [] if stay or not self._capabilities.issuperset(_SPECIAL_USE) else [_LIST_SPECIAL]
         leave = [] if stay else [b"LOGOUT"]  # its answer is not worth waiting for
-        tags = self._send_together(*unknown, *identity, b"EXAMINE INBOX", *leave)
-        if unknown:
-            await self._read_capabilities(tags.pop(0))
+        tags = self._send_together(*identity, b"EXAMINE INBOX", *wanted, *leave)
         if identity:
             await self._read_name(tags.pop(0))
-        await self._done(tags[0], "Signed in, but the INBOX could not be opened.")
-        return "The INBOX can be opened."
+        await self._done(tags.pop(0), "Signed in, but the INBOX could not be opened.")
+        return f"The INBOX can be opened.{await self._special_folders(tags[0]) if wanted else ''}"
 
     @property
     def offered(self) -> frozenset[str]:
@@ -160,9 +167,14 @@ class ImapSession:
 
     async def _read_capabilities(self, tag: bytes) -> str:
         answer = await self._done(tag, "The server does not tell its capabilities.")
-        offered = [line for line in map(str.upper, answer.untagged) if line.startswith(_CAPABILITY)]
-        words = " ".join(line.removeprefix(_CAPABILITY) for line in offered)
-        self._offer(words)
+        self._offer("")
+        return self._take_capabilities(answer)
+
+    def _take_capabilities(self, answer: Answer) -> str:
+        lines = [line for line in map(str.upper, answer.untagged) if line.startswith(_CAPABILITY)]
+        words = " ".join(line.removeprefix(_CAPABILITY) for line in lines)
+        if words:
+            self._offer(words)
         return words
 
     def _note_capabilities(self, line: str) -> str:
@@ -182,6 +194,16 @@ class ImapSession:
     def _offer(self, words: str) -> None:
         self._capabilities = _set_of(words)
         self._takes_id = self._takes_id or ("ID" in self._capabilities and not self._named)
+
+    async def _special_folders(self, tag: bytes) -> str:
+        """For which uses there are folders. A server that does not say does not fail for it."""
+        try:
+            answer = await self._answer(tag)
+        except (Fault, *CONNECTION_ERRORS):
+            return ""
+        lists = [line for line in answer.untagged if line.upper().startswith("* LIST ")]
+        uses = sorted({found[1].capitalize() for line in lists for found in _SPECIAL.finditer(line.partition(")")[0])})
+        return f" There are folders for: {', '.join(uses)}." if uses else ""
 
     async def _read_name(self, tag: bytes) -> str:
         """The answer to ID; a server that minds is left alone."""
@@ -241,7 +263,7 @@ class ImapSession:
         if answer.status != "ok":
             refusal = answer.refusal("The server refused the sign-in.")
             raise refusal.because("imap", challenge) if challenge else refusal
-        self._told = self._note_capabilities(answer.line)
+        self._told = self._note_capabilities(answer.line) or self._take_capabilities(answer)
 
     async def _done(self, tag: bytes, otherwise: str) -> Answer:
         """The answer to a command that has to succeed."""

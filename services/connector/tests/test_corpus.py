@@ -40,7 +40,7 @@ async def test_a_server_that_says_it_leads_to_the_rows_diagnosis(rule: Rule, out
         assert (found.retry_policy, found.meaning, found.remedy) == (rule.retry_policy, rule.meaning, rule.remedy)
         assert found.table_version == TABLE_VERSION
         service = TABLE.providers.get(outcome.place.partition(": ")[2].partition(" ")[0])
-        assert service is None or found.help_url == service.help, outcome.place
+        assert service is None or found.help_url == service.page_about(rule.code), outcome.place
 
 
 async def test_the_confusion_table_has_nothing_off_its_diagonal(outcomes: list[Outcome]) -> None:

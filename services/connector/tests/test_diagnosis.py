@@ -174,9 +174,18 @@ def test_ids_are_unique_and_every_code_is_described() -> None:
     assert {rule.code for rule in TABLE.rules} < set(TABLE.codes)
 
 
+def test_the_page_is_about_the_code_where_the_service_has_one() -> None:
+    google = TABLE.providers["google"]
+    assert google.page_about("IMAP_DISABLED") == "https://support.google.com/mail/answer/7126229"
+    assert google.page_about("AUTH_BAD_CREDENTIALS") == google.help
+    for provider in TABLE.providers.values():
+        assert set(provider.pages) <= set(TABLE.codes)
+        assert all(page.startswith("https://") for page in provider.pages.values())
+
+
 def test_the_version_is_raised_with_every_change() -> None:
     """Old events name the version that classified them: raise it, then write the new digest here."""
     digest = hashlib.sha256()
     for name in ("codes.csv", "diagnoses.csv", "words.csv"):
         digest.update((files("berth_connector.diagnosis") / name).read_bytes())
-    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.11", "be13e3c5a9904cca")
+    assert (TABLE_VERSION, digest.hexdigest()[:16]) == ("2026-11-21.12", "04f050c217198427")

@@ -124,9 +124,9 @@ class DiagnosisTable:
                 return Finding(self._diagnosis(best, origin, quote), best.wait)
         return Finding(self._unknown(replies, step, origin, quote))
 
-    def _help(self, origin: Origin) -> str | None:
+    def _help(self, origin: Origin, code: str) -> str | None:
         known = self.providers.get(origin.service or "")
-        return known.help if known else None
+        return known.page_about(code) if known else None
 
     def _diagnosis(self, match: Match, origin: Origin, quote: str) -> Diagnosis:
         rule, code = match.rule, self.codes[match.rule.code]
@@ -141,7 +141,7 @@ class DiagnosisTable:
             remedy=rule.remedy,
             retry_policy=rule.retry_policy,
             reply=quote[:_MAX_REPLY],
-            help_url=self._help(origin),
+            help_url=self._help(origin, code.code),
         )
 
     def _unknown(self, replies: Sequence[Reply], step: str, origin: Origin, quote: str) -> Diagnosis:
@@ -158,7 +158,7 @@ class DiagnosisTable:
             remedy="Read the server's own words; its administrator can say what they mean",
             retry_policy="never" if refused else code.retry_policy,
             reply=quote[:_MAX_REPLY],
-            help_url=self._help(origin),
+            help_url=self._help(origin, code.code),
         )
 
 

@@ -6,6 +6,7 @@ cause (`words.csv`), which rules refer to as `{cause}`.
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal, cast
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 #: Stands in every diagnosis, so that old events can be classified anew. Raised with every change of the files.
-TABLE_VERSION: Final = "2026-11-21.11"
+TABLE_VERSION: Final = "2026-11-21.12"
 #: The code of a reply that no rule matches.
 UNKNOWN: Final = "UNKNOWN"
 
@@ -80,10 +81,18 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One row of `providers.csv`: what a mail service is called, and its page about signing in with other programs."""
+    """One row of `providers.csv`: what a mail service is called, and its page about signing in with other programs.
+
+    `pages`, from `pages.csv`, has its pages about single codes.
+    """
 
     name: str
     help: str
+    pages: Mapping[str, str]
+
+    def page_about(self, code: str) -> str:
+        """Where the service explains what a diagnosis is about."""
+        return self.pages.get(code, self.help)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,13 @@ def load_codes() -> dict[str, Code]:
 
 def load_providers() -> dict[str, Provider]:
     """The mail services by the name that the rules have for them."""
-    return {row["provider"]: Provider(row["name"], row["help"]) for row in _rows("providers.csv")}
+    pages: dict[str, dict[str, str]] = {}
+    for row in _rows("pages.csv"):
+        pages.setdefault(row["provider"], {}).update(dict.fromkeys(row["codes"].split("|"), row["help"]))
+    return {
+        row["provider"]: Provider(row["name"], row["help"], pages.get(row["provider"], {}))
+        for row in _rows("providers.csv")
+    }
 
 
 def load_words() -> tuple[Words, ...]:

@@ -114,16 +114,36 @@ async def test_a_certificate_that_went_bad_is_noticed(ask: Any, certificates: An
     assert found.diagnosis.code == "TLS_CERT_NAME"
 
 
-async def test_a_session_is_kept_for_a_short_time_and_for_few_hosts(certificates: Any, client_tls: Any) -> None:
+def connected(
+    client_tls: ssl.SSLContext, server_tls: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLObject:
+    """The client's end of a connection, whose tickets have not been read."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_tls.wrap_bio(incoming, outgoing, server_hostname="mail.test.example")
+    client = client_tls.wrap_bio(incoming, outgoing, server_hostname="mail.test.example", session=session)
     server_in, server_out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = certificates.server().wrap_bio(server_in, server_out, server_side=True)
+    server = server_tls.wrap_bio(server_in, server_out, server_side=True)
     for end in (client, server, client, server):
         with suppress(ssl.SSLWantReadError):
             end.do_handshake()
         server_in.write(outgoing.read())
         incoming.write(server_out.read())
+    return client
+
+
+async def test_what_was_resumed_is_not_kept_for_longer(certificates: Any, client_tls: Any) -> None:
+    sessions, server_tls, session = Sessions(), certificates.server(), None
+    for now in (0.0, 299.0):
+        client = connected(client_tls, server_tls, session)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.read(1)
+        sessions.keep("a.example", 993, now, client)
+        session = sessions.find("a.example", 993, now)
+    assert client.session_reused
+    assert sessions.find("a.example", 993, 301.0) is None
+
+
+async def test_a_session_is_kept_for_a_short_time_and_for_few_hosts(certificates: Any, client_tls: Any) -> None:
+    client = connected(client_tls, certificates.server())
     sessions = Sessions()
     sessions.keep("a.example", 993, 0.0, client)
     assert sessions.find("a.example", 993, 1.0) is None  # its tickets have not been read

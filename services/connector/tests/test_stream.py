@@ -1,7 +1,9 @@
 """The bytes of a connection: cut in any way, encrypted or not, and never more of them than are wanted."""
 
 import asyncio
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -226,6 +228,25 @@ async def test_why_a_connection_ended_is_told_once(tls: Any) -> None:
                     await until_it_ends(stream)
             stream.write(b"is anybody there?\n")
             stream.abort()
+
+
+class Lost(Exception):
+    """Why a connection ended."""
+
+
+async def test_why_a_connection_ended_is_not_kept() -> None:
+    stream = Stream()
+    Pipe(stream)
+    stream.connection_lost(error := Lost())
+    kept = weakref.ref(error)
+    del error
+    gc.disable()
+    try:
+        with suppress(Lost):
+            await stream.more()
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 async def test_broken_records_end_the_connection(tls: Any) -> None:

@@ -78,8 +78,8 @@ class RunningStep:
     ) -> bool | None:
         try:
             await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as late:
-            error = late
+        except TimeoutError:
+            error = TimeoutError()  # the other one keeps this frame, and would be kept by it
         fault: Fault | None = None
         if isinstance(error, Fault):
             fault = error

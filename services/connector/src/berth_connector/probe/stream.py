@@ -7,6 +7,7 @@ resume a session.
 import asyncio
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 from berth_net import Address
@@ -46,7 +47,10 @@ async def connect(addresses: Sequence[Address], port: int, seconds: float) -> "S
             first = first or error
         else:
             return stream
-    raise first or OSError("no address to connect to")
+    try:
+        raise first or OSError("no address to connect to")
+    finally:
+        del first  # it keeps this frame
 
 
 class LineTooLong(Exception):
@@ -141,9 +145,12 @@ class Stream(asyncio.BufferedProtocol):
         if self._refill():
             return
         if self._lost is not None:
-            # told once: an exception that is kept after it was raised keeps its frames, and they keep us
+            # told once, and not kept here: an exception that was raised keeps its frames, and they keep us
             lost, self._lost = self._lost, EOFError()
-            raise lost
+            try:
+                raise lost
+            finally:
+                del lost
         self._waiting = asyncio.get_running_loop().create_future()
         try:
             await self._waiting
@@ -254,7 +261,8 @@ class Stream(asyncio.BufferedProtocol):
                 self._arrived += _DECRYPTED[:count]
         except ssl.SSLWantReadError:
             # a part of a record, or tickets: for those OpenSSL gets itself 16 KiB to write into, until something is written
-            self._tls.write(b"")
+            with suppress(ssl.SSLWantReadError):  # the server has begun a handshake anew (TLS 1.2), and goes on with it
+                self._tls.write(b"")
         except ssl.SSLError as error:
             self._lose(EOFError() if isinstance(error, ssl.SSLZeroReturnError) else error)
         self._flush()

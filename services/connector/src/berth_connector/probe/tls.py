@@ -45,9 +45,12 @@ class Sessions:
         return kept.session if kept and now < kept.until else None
 
     def keep(self, host: str, port: int, now: float, tls: ssl.SSLObject) -> None:
-        """Remember the session of a connection on which the server has spoken: with TLS 1.3 its tickets come then."""
+        """Remember the session of a connection on which the server has spoken: with TLS 1.3 its tickets come then.
+
+        Not of a resumed one, which has shown no certificate: the time would never be over.
+        """
         session = tls.session
-        if session is not None and session.has_ticket:
+        if session is not None and session.has_ticket and not tls.session_reused:
             self._kept[host, port] = _Kept(session, connection_text(tls), now + _RESUMED_S)
             self._kept.move_to_end((host, port))
             if len(self._kept) > _SESSIONS:

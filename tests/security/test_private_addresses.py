@@ -14,7 +14,6 @@ from berth_connector.bootstrap import make_tokens
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.oauth import WorkspaceKey
 from berth_connector.probe import Login, Prober, TokenGrant, client_context
-from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import CredentialRef, MailServer, Verification
 from berth_events.runtime.clock import SystemClock
 from berth_gateway.autoconfig.known import KnownServices
@@ -22,10 +21,11 @@ from berth_gateway.autoconfig.lookup import Autoconfig
 from berth_net import Address, HostGuard, HostNotFound, Policy, ServiceRecord
 from berth_net.http import ExchangeFailed, HttpClient, WebGuard
 from berth_net.urls import InvalidUrl, WebUrl
+from berth_testing.asker import settings_for
 from berth_testing.dials import watch_dials
 from berth_testing.peers import Peer, Script
 from berth_testing.token_service import TokenService, redirect, token_service
-from berth_vault import Credential, generate_key
+from berth_vault import Credential
 
 PUBLIC: Final = "8.8.8.8"
 INSIDE: Final = (
@@ -285,22 +285,9 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]
         yield service
 
 
-def settings(service: TokenService) -> ConnectorSettings:
-    return ConnectorSettings.model_validate(
-        {
-            "database_url": "postgresql://nobody@127.0.0.1/x",
-            "vault_database_url": "postgresql://nobody@127.0.0.1/x",
-            "berth_vault_private_keys": generate_key().private_text,
-            "berth_extra_ca_file": service.ca_file,
-            "berth_google_token_url": service.google_url,
-            "berth_microsoft_authority": service.authority,
-        }
-    )
-
-
 async def token_outcome(service: TokenService, key: WorkspaceKey, **secrets: str) -> tuple[bool, set[tuple[str, int]]]:
     """Whether there was a token, and where it was asked for."""
-    with make_tokens(settings(service), SystemClock()) as tokens:
+    with make_tokens(settings_for(service), SystemClock()) as tokens:
 
         async def fetch() -> str:
             return await tokens.token(key, "ada@acme.example", Credential(secrets))

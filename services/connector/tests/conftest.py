@@ -20,7 +20,6 @@ from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.intake import Intake
 from berth_connector.oauth import TokenSource
 from berth_connector.probe import Limits, Login, Prober, client_context
-from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import (
     AccountRequested,
     CredentialRef,
@@ -37,6 +36,7 @@ from berth_events.runtime.service import migrate_service
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 from berth_net import Address, HostGuard, HostNotFound, LookupFailed, Policy
+from berth_testing.asker import Asker, settings_for
 from berth_testing.certificates import issue_certificates
 from berth_testing.clocks import SteppingClock
 from berth_testing.peers import Peer, Script
@@ -357,28 +357,24 @@ def service(identity_service: TokenService) -> Iterator[TokenService]:
 
 
 @pytest.fixture
+def asker(service: TokenService) -> Iterator[Asker]:
+    with make_tokens(settings_for(service), SteppingClock(datetime.now(UTC))) as tokens:
+        yield Asker(service, tokens)
+
+
+@pytest.fixture
 async def bench(
     database_from: DatabaseFrom, service: TokenService, client_tls: ssl.SSLContext, certificates: Any
 ) -> AsyncIterator[Bench]:
     pool = await open_pool(await database_from("connector", _migrate), application_name="test", max_size=8)
     vault_pool = await open_pool(await database_from("vault", _make_vault), application_name="test", max_size=4)
-    settings = ConnectorSettings.model_validate(
-        {
-            "database_url": "postgresql://nobody@127.0.0.1/x",
-            "vault_database_url": "postgresql://nobody@127.0.0.1/x",
-            "berth_vault_private_keys": KEYS.private_text,
-            "berth_extra_ca_file": service.ca_file,
-            "berth_google_token_url": service.google_url,
-            "berth_microsoft_authority": service.authority,
-        }
-    )
     clock = SteppingClock(datetime.now(UTC))
     async with Peer.run(IMAP_WITH_TOKENS, implicit=certificates.server()) as peer:
         guard = HostGuard(
             Loopback(), Policy(allow_networks=(ip_network("127.0.0.0/8"),), allow_ports=frozenset({peer.port}))
         )
         prober = Prober(guard, client_tls, DiagnosisTable.load(), clock, local_hostname="verify.test.example")
-        with make_tokens(settings, clock) as tokens:
+        with make_tokens(settings_for(service), clock) as tokens:
             bench = Bench(pool, vault_pool, service, tokens, prober, guard)
             bench.port, bench.peer = peer.port, peer  # type: ignore[attr-defined]
             yield bench

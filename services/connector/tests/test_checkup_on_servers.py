@@ -19,15 +19,15 @@ from berth_connector.checkup.worker import Errand
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.oauth import WorkspaceKey
 from berth_connector.probe import Dialler, Limits, Login, TokenGrant, client_context
-from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import Checkup, CredentialRef, MailServer
 from berth_events.runtime.clock import SystemClock
 from berth_net import Address, HostGuard, Policy
+from berth_testing.asker import settings_for
 from berth_testing.canaries import Canaries
 from berth_testing.mail_bed import MailBed
 from berth_testing.mail_users import bulk_user
 from berth_testing.oauth_bed import OAuthBed
-from berth_vault import Credential, generate_key
+from berth_vault import Credential
 
 pytestmark = [pytest.mark.mail, pytest.mark.usefixtures("no_leaks")]
 
@@ -235,17 +235,7 @@ async def test_a_mailbox_that_signs_in_with_a_token(oauth_bed: OAuthBed, provide
         named = {"tenant_id": tenant.tenant_id, "client_id": application.client_id}
         credential = Credential({"client_secret": secret})
     key = WorkspaceKey(provider=provider, credential_ref=CredentialRef(credential_id=uuid4(), version=1), **named)
-    settings = ConnectorSettings.model_validate(
-        {
-            "database_url": "postgresql://nobody@127.0.0.1/x",
-            "vault_database_url": "postgresql://nobody@127.0.0.1/x",
-            "berth_vault_private_keys": generate_key().private_text,
-            "berth_extra_ca_file": service.ca_file,
-            "berth_google_token_url": service.google_url,
-            "berth_microsoft_authority": service.authority,
-        }
-    )
-    with make_tokens(settings, SystemClock()) as tokens:
+    with make_tokens(settings_for(service), SystemClock()) as tokens:
         grant = TokenGrant(service=provider, fetch=partial(tokens.token, key, ada, credential))
         found = await check_up(oauth_bed.mail, ada, grant=grant)
     assert (found.outcome, found.diagnosis, found.dkim_selector) == ("delivered", None, "bed")

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -25,24 +25,10 @@ from berth_testing.token_service import (
     redirect,
     silent,
     throttled,
-    token_service,
 )
 from berth_vault import Credential
 
 OTHER_SCOPE = "https://www.googleapis.com/auth/gmail.readonly"
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
-    with token_service(tmp_path_factory.mktemp("identity")) as service:
-        yield service
-
-
-@pytest.fixture
-async def asker(service: TokenService) -> AsyncIterator[Asker]:
-    service.reset()
-    with make_tokens(settings_for(service), SteppingClock(datetime.now(UTC))) as tokens:
-        yield Asker(service, tokens)
 
 
 # -- Google

@@ -5,9 +5,8 @@ import gzip
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote_plus
 
 import pytest
@@ -15,32 +14,16 @@ from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from berth_connector.bootstrap import make_tokens
 from berth_connector.oauth.tokens import THREADS, THREADS_PER_KEY
 from berth_connector.probe import Fault
-from berth_testing.asker import ADA, Asker, settings_for
+from berth_testing.asker import ADA, Asker
 from berth_testing.canaries import Canaries
-from berth_testing.clocks import SteppingClock
 from berth_testing.token_service import Fault as Answer
-from berth_testing.token_service import TokenService, answers, busy, silent, token_service
+from berth_testing.token_service import TokenService, answers, busy, silent
 from berth_testing.waiting import until
 
 TOKEN = {"access_token": "tok.tok.tok", "token_type": "Bearer", "expires_in": 3599}
 PROVIDERS = ("google", "microsoft")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
-    with token_service(tmp_path_factory.mktemp("identity")) as service:
-        yield service
-
-
-@pytest.fixture
-async def asker(service: TokenService) -> AsyncIterator[Asker]:
-    service.reset()
-    with make_tokens(settings_for(service), SteppingClock(datetime.now(UTC))) as tokens:
-        yield Asker(service, tokens)
-    service.reset()
 
 
 def workspace(asker: Asker, provider: str) -> None:

@@ -1,8 +1,6 @@
 """What a refusal of the identity provider is about: the credential, the domain, or one mailbox."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -18,26 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from berth_connector.bootstrap import make_tokens
-from berth_testing.asker import ADA, Asker, settings_for
-from berth_testing.clocks import SteppingClock
-from berth_testing.token_service import TokenService, answers, token_service
+from berth_testing.asker import ADA, Asker
+from berth_testing.token_service import answers
 
 BOB, EVE = "bob@acme.example", "eve@acme.example"
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenService]:
-    with token_service(tmp_path_factory.mktemp("identity")) as service:
-        yield service
-
-
-@pytest.fixture
-async def asker(service: TokenService) -> AsyncIterator[Asker]:
-    service.reset()
-    with make_tokens(settings_for(service), SteppingClock(datetime.now(UTC))) as tokens:
-        yield Asker(service, tokens)
-    service.reset()
 
 
 def pem(key: Any, encryption: KeySerializationEncryption | None = None) -> str:

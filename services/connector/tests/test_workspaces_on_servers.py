@@ -13,14 +13,13 @@ from berth_connector.bootstrap import make_tokens
 from berth_connector.diagnosis import DiagnosisTable
 from berth_connector.oauth import IMAP_ROLE, SMTP_ROLE, TokenSource, WorkspaceKey
 from berth_connector.probe import Login, Prober, TokenGrant, client_context
-from berth_connector.settings import ConnectorSettings
 from berth_events.contracts import CredentialRef, MailServer, Verification
 from berth_events.runtime.clock import SystemClock
 from berth_net import Address, HostGuard, Policy
+from berth_testing.asker import settings_for
 from berth_testing.canaries import Canaries
 from berth_testing.oauth_bed import OAuthBed
-from berth_testing.token_service import TokenService
-from berth_vault import Credential, generate_key
+from berth_vault import Credential
 
 pytestmark = pytest.mark.mail
 
@@ -36,19 +35,6 @@ class BedResolver:
 
     async def addresses(self, host: str) -> tuple[Address, ...]:
         return (ip_address(self._hosts[host]),)
-
-
-def settings_for(service: TokenService) -> ConnectorSettings:
-    return ConnectorSettings.model_validate(
-        {
-            "database_url": "postgresql://nobody@127.0.0.1/x",
-            "vault_database_url": "postgresql://nobody@127.0.0.1/x",
-            "berth_vault_private_keys": generate_key().private_text,
-            "berth_extra_ca_file": service.ca_file,
-            "berth_google_token_url": service.google_url,
-            "berth_microsoft_authority": service.authority,
-        }
-    )
 
 
 @pytest.fixture

@@ -128,8 +128,8 @@ class VerifyHandler:
             fresh = account.standing.retry_policy == "once_fresh_token"
             worked = account.standing.state == "connected"
             if account.standing.state == "unknown":  # put off before, or failed with its workspace
-                refused = job.payload.get("domain_refused", False)
-                request = request.model_copy(update={"may_wait": True, "domain_refused": refused})
+                domain_refused = job.payload.get("domain_refused", False)
+                request = request.model_copy(update={"may_wait": True, "domain_refused": domain_refused})
         else:
             request = VerificationRequest.model_validate(job.payload)
         try:

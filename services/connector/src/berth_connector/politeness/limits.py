@@ -24,8 +24,8 @@ __all__ = [
     "checked_name",
     "egress_name",
     "shipped",
+    "shipped_rules",
 ]
-__all__ += ["shipped_rules"]
 
 #: Destinations are providers, addresses and hosts.
 SCOPES: Final = ("provider", "address", "host", "organization", "egress")

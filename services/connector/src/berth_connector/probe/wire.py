@@ -19,10 +19,10 @@ Said = Callable[[Literal["C", "S"], str], None]
 class Wire:
     """Lines over a stream.
 
-    Every read has to be inside `asyncio.timeout`; steps see to that. Whoever has a wire aborts it.
+    Every read has to be inside `asyncio.timeout`; steps see to that. Whoever has the stream aborts it.
 
     Args:
-        stream: nobody else's from now on.
+        stream: nobody else reads or writes it from now on.
         said: gets every line of either side.
     """
 
@@ -98,14 +98,10 @@ class Wire:
         """Say good-bye without waiting for an answer."""
         self._stream.write(line + b"\r\n")
 
-    def abort(self) -> None:
-        """Free the socket at once."""
-        self._stream.abort()
-
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Leave the connection to a protocol, which also gets what has arrived already. Nothing is read or written here again.
 
-        The wire still owns the socket: keep it, and abort it at the end.
+        Whoever has the stream still aborts it.
 
         Raises:
             EOFError: the server has closed the connection.

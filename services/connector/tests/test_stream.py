@@ -263,6 +263,39 @@ async def test_broken_records_end_the_connection(tls: Any) -> None:
         stream.abort()
 
 
+class BegunAnew:
+    """TLS 1.2 in a second handshake: as long as it lasts nothing can be read or written."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *_: ssl.MemoryBIO, **_named: Any) -> "BegunAnew":
+        self.incoming = incoming
+        return self
+
+    def do_handshake(self) -> None:
+        """The first one."""
+
+    def pending(self) -> int:
+        return 0
+
+    def read(self, size: int, _buffer: memoryview) -> int:
+        self.incoming.read(size)
+        raise ssl.SSLWantReadError
+
+    def write(self, _data: bytes) -> int:
+        raise ssl.SSLWantReadError
+
+
+async def test_a_server_may_begin_tls_anew() -> None:
+    context: Any = BegunAnew()
+    stream = Stream()
+    pipe = Pipe(stream)
+    await stream.start_tls(context, NAME)
+    pipe.receive(b"hello request")
+    waiting = asyncio.create_task(stream.more())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
 class Receiver(asyncio.Protocol):
     def __init__(self) -> None:
         self.received = b""

@@ -97,14 +97,18 @@ class Dialler:
                 message = f"No answer on port {host.port}, although port {open_port} answers."
                 raise Fault.transport("timed out", message, "OTHER_PORT_OPEN") from error
 
-    async def find_security(self, host: VettedHost) -> Literal["tls", "starttls"]:
+    async def find_security(self, host: VettedHost, deadline: float) -> Literal["tls", "starttls"]:
         """How TLS begins on a port whose number does not tell. A server that speaks first in plain text wants STARTTLS.
 
         Asked on a connection of its own, on which nothing but a handshake is sent; when that tells nothing it is `tls`, whose
         step then says what is wrong.
+
+        Args:
+            host: vetted.
+            deadline: the event loop's time at which the whole exchange has to be over.
         """
         try:
-            async with asyncio.timeout(self._limits.look):
+            async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + self._limits.look, deadline)):
                 stream = await connect(host.addresses, host.port, self._limits.look)
                 try:
                     await stream.start_tls(self._unverified, host.host)

@@ -97,7 +97,7 @@ async def _sign_in(
     try:
         security = login.server.security
         if security == "auto":
-            security = await dialler.find_security(host)
+            security = await dialler.find_security(host, log.deadline)
             log.plan = plan(security, capability_step, last_step)
         if security == "tls":
             stream = await dialler.open_tls(log, host, stream)

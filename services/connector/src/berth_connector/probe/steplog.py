@@ -114,7 +114,7 @@ class StepLog:
     """
 
     __slots__ = (
-        "_deadline", "_done", "_redactor", "_running", "_table", "clock", "finding", "origin", "plan", "protocol"
+        "_done", "_redactor", "_running", "_table", "clock", "deadline", "finding", "origin", "plan", "protocol"
     )  # fmt: skip
 
     def __init__(
@@ -129,7 +129,7 @@ class StepLog:
         self.protocol: Protocol = protocol
         self.plan = tuple(plan)
         self.clock = clock
-        self._table, self._redactor, self._deadline = table, redactor, deadline
+        self._table, self._redactor, self.deadline = table, redactor, deadline
         self._done: list[RunningStep] = []
         self._running: RunningStep | None = None
         #: Who speaks, as far as it is known by now.
@@ -151,7 +151,7 @@ class StepLog:
         Raises:
             Stopped: it failed.
         """
-        ends = min(asyncio.get_running_loop().time() + limit, self._deadline)
+        ends = min(asyncio.get_running_loop().time() + limit, self.deadline)
         self._running = RunningStep(self, name, table_step or TABLE_STEPS.get(name, name), ends, optional=optional)
         return self._running
 
@@ -215,7 +215,7 @@ def _transport_fault(error: BaseException) -> Fault:
     if isinstance(error, EOFError | ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
         return Fault.transport("connection closed", "The server closed the connection.")
     if isinstance(error, ssl.SSLError):
-        return Fault.transport(str(error), "TLS could not be established.")
+        return Fault.transport(str(error), "The TLS connection failed.")
     number = error.errno if isinstance(error, OSError) else None
     # asyncio words its errors in its own way, with the address in it
     return Fault.transport(os.strerror(number) if number else str(error), "The connection failed.")

@@ -13,6 +13,7 @@ async function proveImap(auth) {
     });
     await client.connect();
     await client.mailboxOpen("INBOX", { readOnly: true });
+    await client.list(); // the special folders, which Berth tells as well
     await client.logout();
 }
 

@@ -314,7 +314,12 @@ class ImapSession:
         """The answer to a command, or None at a good-bye."""
         expected = tag.decode().casefold()
         while True:
-            line = await self._response()
+            line = self._wire.line_at_hand()
+            if line is None:
+                line = await self._wire.read_line()
+            self._spend(len(line) + 2)
+            if line.endswith("}"):
+                line = await self._with_literals(line)
             first, _, rest = line.partition(" ")
             if first == "+":
                 return Answer("+", line, tuple(untagged))
@@ -328,10 +333,9 @@ class ImapSession:
             else:
                 raise Fault.found("MALFORMED", "The server's answer is no answer to the command.")
 
-    async def _response(self) -> str:
-        """One response line, with the literals inside it."""
-        line = part = await self._wire.read_line()
-        self._spend(len(part) + 2)
+    async def _with_literals(self, part: str) -> str:
+        """The response line that begins so, with the literals inside it."""
+        line = part
         while part.endswith("}") and (found := _LITERAL.search(part)):
             size = int(found[1])
             self._spend(size)

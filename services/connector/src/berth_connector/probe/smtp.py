@@ -181,7 +181,9 @@ class SmtpSession:
         texts: list[str] = []
         left = REPLY_LIMIT
         while True:
-            line = await self._wire.read_line(kept=not greeting)
+            line = self._wire.line_at_hand(kept=not greeting)
+            if line is None:
+                line = await self._wire.read_line(kept=not greeting)
             found = _LINE.fullmatch(line)
             if found is None:
                 message = (

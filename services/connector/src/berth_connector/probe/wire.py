@@ -64,11 +64,18 @@ class Wire:
             OSError: the connection failed.
             Fault: the line is longer than LINE_LIMIT.
         """
+        while (line := self.line_at_hand(kept=kept)) is None:
+            await self._stream.more()
+        return line
+
+    def line_at_hand(self, *, kept: bool = True) -> str | None:
+        """What `read_line` gives, if it has arrived; most lines come together, and then nobody has to be awaited."""
         try:
-            while (raw := self._stream.take_line(LINE_LIMIT)) is None:
-                await self._stream.more()
+            raw = self._stream.take_line(LINE_LIMIT)
         except LineTooLong as error:
             raise Fault.found("MALFORMED", f"The server sent a line of more than {LINE_LIMIT} bytes.") from error
+        if raw is None:
+            return None
         line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
         if kept:
             self._said("S", line)

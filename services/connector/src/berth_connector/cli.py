@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,7 +20,7 @@ from berth_events.runtime.migrations import NotMigrated, require_migrated
 from berth_events.runtime.store import EventStore
 from berth_events.runtime.work import WorkQueue
 
-__all__ = ["reclassify"]
+__all__ = ["reclassify", "run_command"]
 
 
 def reclassify(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +35,11 @@ def reclassify(arguments: Sequence[str] | None = None) -> int:
         help="tell what the last verification of each account means now; else only say it",
     )
     options = parser.parse_args(arguments)
+    return run_command(partial(_reclassify, apply=options.apply))
+
+
+def run_command(work: Callable[[ConnectorSettings], Coroutine[Any, Any, None]]) -> int:
+    """Run a command to its end; the exit status: 2 for settings that are wrong, 1 for a database that cannot be used."""
     try:
         settings = ConnectorSettings()
     except ValidationError as error:
@@ -40,7 +47,7 @@ def reclassify(arguments: Sequence[str] | None = None) -> int:
             print(f"{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}", file=sys.stderr)
         return 2
     try:
-        asyncio.run(_reclassify(settings, apply=options.apply))
+        asyncio.run(work(settings))
     except NotMigrated as error:
         print(f"{NotMigrated.__doc__} [{error}]", file=sys.stderr)
         return 1

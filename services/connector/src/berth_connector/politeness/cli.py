@@ -1,12 +1,10 @@
 """`berth-connector limits`: how much at once, as it holds now, and an operator's changes to it."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
+from berth_connector.cli import run_command
 from berth_connector.politeness import decisions
 from berth_connector.politeness.limits import (
     SCOPES,
@@ -20,7 +18,7 @@ from berth_connector.settings import ConnectorSettings
 from berth_events.runtime.budgets import Limit, Limits
 from berth_events.runtime.clock import SystemClock
 from berth_events.runtime.database import open_pool
-from berth_events.runtime.migrations import NotMigrated, require_migrated
+from berth_events.runtime.migrations import require_migrated
 
 __all__ = ["limits"]
 
@@ -31,23 +29,10 @@ def limits(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        settings = ConnectorSettings()
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_input=False):
-            print(f"{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}", file=sys.stderr)
-        return 2
-    try:
-        asyncio.run(_run(settings, options))
+        return run_command(lambda settings: _run(settings, options))
     except LimitRefused as error:
         print(f"{LimitRefused.__doc__} [{error}]", file=sys.stderr)
         return 2
-    except NotMigrated as error:
-        print(f"{NotMigrated.__doc__} [{error}]", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"A server cannot be reached. Check DATABASE_URL. [{error}]", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
